@@ -1,0 +1,1 @@
+"""Surfaces: the command line. One file a command; nothing is decided here."""

@@ -1,0 +1,1 @@
+"""Config: limmat.toml and host settings, from text to records. Pure."""

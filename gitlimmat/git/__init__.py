@@ -1,0 +1,1 @@
+"""Git: the only code that imports pygit2 or spawns git."""

@@ -1,0 +1,95 @@
+"""Run git and read what it says.
+
+Layer: git. The only place that spawns git.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from gitlimmat.errors import GitError
+from gitlimmat.git.environment import for_git
+
+
+class Git(msgspec.Struct, frozen=True):
+    """How to call git: which program, in which directory, with which variables and options.
+
+    `prefix` comes between the program and the subcommand, for example `("-c", "core.hooksPath=/dev/null")`.
+    """
+
+    binary: str
+    directory: Path
+    environment: Mapping[str, str]
+    prefix: tuple[str, ...] = ()
+
+    def at(self, directory: Path) -> Git:
+        """Return the same git working in another directory."""
+        return msgspec.structs.replace(self, directory=directory)
+
+    def with_options(self, *options: str) -> Git:
+        """Return the same git with `options` before every subcommand."""
+        return msgspec.structs.replace(self, prefix=(*self.prefix, *options))
+
+    def call(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> bytes:
+        """Run `git <arguments>` and return its standard output.
+
+        Raises: GitError when git cannot be started, or fails and `check` is set.
+        """
+        done = self.run(arguments, stdin=stdin)
+        if check and done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise GitError(
+                f"git {arguments[0]} failed with status {done.returncode}: {_first_line(said)}", stderr=said
+            )
+        return done.stdout
+
+    def text(self, *arguments: str, stdin: bytes | None = None) -> str:
+        """Run `git <arguments>` and return its output as text, undecodable bytes kept as surrogates."""
+        return os.fsdecode(self.call(*arguments, stdin=stdin))
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Whether `git <arguments>` exits 0."""
+        return self.run(arguments).returncode == 0
+
+    def run(
+        self, arguments: Sequence[str], *, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `git <arguments>` to its end whatever its status.
+
+        Raises: GitError when git cannot be started at all.
+        """
+        try:
+            return subprocess.run(
+                [self.binary, *self.prefix, *arguments],
+                cwd=self.directory,
+                env=self.environment,
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                check=False,
+            )
+        except OSError as error:
+            raise _cannot_start(self, error) from error
+
+
+def git_at(directory: Path, *, binary: str = "git", environment: Mapping[str, str] | None = None) -> Git:
+    """Return a `Git` for `directory` with a cleaned copy of `environment` (default: ours)."""
+    return Git(binary, directory, for_git(os.environ if environment is None else environment))
+
+
+def _cannot_start(git: Git, error: OSError) -> GitError:
+    if not git.directory.is_dir():
+        return GitError(f"cannot change to '{git.directory}': no such directory")
+    return GitError(
+        f"cannot run '{git.binary}': {error.strerror}", hint="install git, or name it with --git-binary"
+    )
+
+
+def _first_line(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line.removeprefix("fatal: ").removeprefix("error: ")

@@ -1,0 +1,136 @@
+"""One repository: where it is, what it can do, and a handle to its objects.
+
+Layer: git.
+
+libgit2 does not see `GIT_DIR` or `git -c`, so git itself says where the repository is; libgit2 then opens
+the directory it named.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gitlimmat.errors import GitError
+from gitlimmat.git.environment import for_git
+from gitlimmat.git.process import Git
+
+if TYPE_CHECKING:
+    import pygit2
+
+
+class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A git repository, found and checked.
+
+    `worktree` is the top of the main or linked worktree we were called in, None in a bare repository.
+    `git_dir` is the directory of that worktree, `common_dir` the one all worktrees share. All are absolute.
+    `git` runs in `worktree`, or in `git_dir` when bare, with nothing inherited from the caller. `asked` is
+    git as the user called us, with `GIT_DIR`, `git -c` and all: settings are read with it.
+    """
+
+    worktree: Path | None
+    git_dir: Path
+    common_dir: Path
+    git: Git
+    asked: Git
+
+    @property
+    def name(self) -> str:
+        """A short name for people: the directory's name without `.git`."""
+        directory = self.worktree or self.common_dir
+        return directory.name.removesuffix(".git") or directory.parent.name
+
+    @property
+    def state_dir(self) -> Path:
+        """The directory for what can be deleted at any time: locks, caches, running jobs' files."""
+        return self.common_dir / "limmat"
+
+    @cached_property
+    def objects(self) -> pygit2.Repository:
+        """The libgit2 handle, opened at first use.
+
+        Raises: GitError when libgit2 cannot read this kind of repository.
+        """
+        return open_libgit2(self.common_dir)
+
+
+def open_libgit2(directory: Path) -> pygit2.Repository:
+    """Open the repository at `directory` with libgit2, for objects and refs that all worktrees share.
+
+    Raises: GitError when libgit2 cannot read this kind of repository.
+    """
+    import pygit2
+
+    try:
+        pygit2.settings.owner_validation = False  # git has checked the owner when it found the repository
+        return pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+    except (pygit2.GitError, OSError, ValueError) as error:
+        raise GitError(f"cannot open '{directory}': {error}") from error
+
+
+def find_repository(
+    start: Path, *, binary: str = "git", environment: Mapping[str, str] | None = None
+) -> Repository:
+    """Find the repository that `git` would use in `start`, with `GIT_DIR` and friends honored.
+
+    Raises: GitError when there is none, or it is of a kind we cannot read (SHA-256, reftable).
+    """
+    environment = os.environ if environment is None else environment
+    ours = Git(binary, start, _keeping_location(environment))
+    done = ours.run(
+        [
+            "rev-parse",
+            "--path-format=absolute",
+            "--is-bare-repository",
+            "--absolute-git-dir",
+            "--git-common-dir",
+            "--show-object-format",
+            "--is-inside-work-tree",
+        ]
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise GitError(
+            f"cannot use '{start}': {said.partition(chr(10))[0].removeprefix('fatal: ')}",
+            stderr=said,
+            hint="run inside a git repository, or name one with --repo",
+        )
+    bare, git_dir, common_dir, object_format, inside = os.fsdecode(done.stdout).split("\n")[:5]
+    _check_readable(ours, Path(common_dir), object_format)
+    worktree = None
+    if bare == "false":
+        worktree = _toplevel(ours) if inside == "true" else Path(common_dir).parent
+    clean = Git(binary, worktree or Path(git_dir), for_git(environment))
+    return Repository(
+        worktree=worktree, git_dir=Path(git_dir), common_dir=Path(common_dir), git=clean, asked=ours
+    )
+
+
+def _keeping_location(environment: Mapping[str, str]) -> dict[str, str]:
+    result = for_git(environment)
+    for name, value in environment.items():
+        if name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR") or name.startswith("GIT_CONFIG_"):
+            result[name] = value
+    return result
+
+
+def _toplevel(git: Git) -> Path:
+    return Path(git.text("rev-parse", "--path-format=absolute", "--show-toplevel").removesuffix("\n"))
+
+
+def _check_readable(git: Git, common_dir: Path, object_format: str) -> None:
+    if object_format != "sha1":
+        raise GitError(
+            f"cannot use '{common_dir}': its object format is {object_format}",
+            hint="libgit2, which git limmat reads objects with, supports sha1 repositories only",
+        )
+    if (common_dir / "reftable").is_dir():
+        raise GitError(
+            f"cannot use '{common_dir}': its refs are stored as reftable",
+            hint="git refs migrate --ref-format=files makes it readable",
+        )

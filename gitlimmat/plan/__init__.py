@@ -1,0 +1,1 @@
+"""Plan: what to run, and in what order. Pure."""

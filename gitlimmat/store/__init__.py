@@ -1,0 +1,1 @@
+"""Store: the only code that knows our refs and formats."""
