@@ -93,6 +93,19 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class ConfigValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of git's configuration, as git reads it: the last one of a key wins.
+
+    `key` is as git prints it (section and variable in lower case). `value` is None for a key without `=`,
+    which means true. `scope` is git's word (`local`, `global`, …), `origin` where it is (`file:.git/config`).
+    """
+
+    key: str
+    value: str | None
+    scope: str
+    origin: str
+
+
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """A commit and its tree, both as full hexadecimal object ids."""
 
