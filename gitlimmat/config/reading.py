@@ -3,8 +3,8 @@
 Layer:  pure. May import names.
 
 msgspec stops at the first fault, so each key and each array item is converted by itself. Where a value is
-faulty a stand-in takes its place (a `StandIn`, -1, an empty array, or the default of an optional key), so that
-what compares tables with each other still sees the sound parts. Stand-ins never leave the parser.
+faulty a stand-in takes its place (a `StandIn`, -1, an empty array, or the default of an optional key), so
+that what compares tables with each other still sees the sound parts. Stand-ins never leave the parser.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ def read(value: object, kind: object, place: str, faults: list[str]) -> object:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return a "did you mean" to append to a message, empty when nothing is close."""
-    close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f", did you mean {quote(close[0])}?" if close else ""
+    by_lower = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f", did you mean {quote(by_lower[close[0]])}?" if close else ""
 
 
 def join_place(place: str, key: str) -> str:
