@@ -18,6 +18,18 @@ import xxhash
 from gitlimmat.model import CachePolicy, Definition, Test
 
 VERSION = 1
+DECIDING_KEYS = (
+    "command",
+    "shell",
+    "requires_worktree",
+    "cache",
+    "depends_on",
+    "error_exit_codes",
+    "skip_exit_codes",
+    "separate_outputs",
+    "timeout_s",
+    "inputs",
+)
 DEFAULT_SHELL = ("bash", "-c")
 
 

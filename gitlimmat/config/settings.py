@@ -106,7 +106,7 @@ SETTINGS = (
         key="limmat.config",
         option="--config",
         variable="LIMMAT_CONFIG",
-        default="limmat.toml, else .limmat.toml, in the current directory",
+        default="limmat.toml, else .limmat.toml",
         summary="The file with the tests.",
     ),
     Setting(

@@ -26,9 +26,7 @@ class ResourceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         str,
         Meta(
             min_length=1,
-            description=(
-                "Name of the resource. Part of the names of environment variables, see JOB ENVIRONMENT."
-            ),
+            description="Name of the resource. Tokens are passed in `LIMMAT_RESOURCE_NAME_0` and so on.",
         ),
     ]
     count: (
@@ -149,8 +147,8 @@ class TestTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Word, ...],
         Meta(
             description=(
-                "Names of tests that must pass on the same commit first. Their artifacts are then readable, "
-                "see JOB ENVIRONMENT. A dependency that is not selected is an error."
+                "Names of tests that must pass on the same commit first. Their artifacts are then in the "
+                "directories `LIMMAT_ARTIFACTS_NAME`. A dependency that is not selected is an error."
             ),
         ),
     ] = ()
