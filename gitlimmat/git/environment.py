@@ -11,21 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# git rev-parse --local-env-vars of git 2.47, and what hooks and `git <alias>` add to it.
+# What our own children carry, so that one which leaves its parent is not taken for a job's.
+OWN_MARK = "LIMMAT_OWN"
+
+# git rev-parse --local-env-vars of git 2.47, and what hooks, options of git and the sequencer add to it.
 LOCAL_VARIABLES = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_ATTR_SOURCE",
+        "GIT_CHERRY_PICK_HELP",
         "GIT_COMMON_DIR",
         "GIT_CONFIG",
         "GIT_CONFIG_COUNT",
         "GIT_CONFIG_PARAMETERS",
         "GIT_DIR",
         "GIT_GRAFT_FILE",
+        "GIT_GLOB_PATHSPECS",
+        "GIT_ICASE_PATHSPECS",
         "GIT_IMPLICIT_WORK_TREE",
         "GIT_INDEX_FILE",
         "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NOGLOB_PATHSPECS",
         "GIT_NO_REPLACE_OBJECTS",
         "GIT_OBJECT_DIRECTORY",
+        "GIT_PAGER_IN_USE",
         "GIT_PREFIX",
         "GIT_QUARANTINE_PATH",
         "GIT_REFLOG_ACTION",
@@ -45,6 +54,7 @@ _LOCAL_PREFIXES = (
     "GIT_COMMITTER_",
     "GIT_CONFIG_KEY_",
     "GIT_CONFIG_VALUE_",
+    "GIT_PUSH_CERT",
     "GIT_PUSH_OPTION_",
 )
 
@@ -56,7 +66,7 @@ def is_local(name: str) -> bool:
 
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` for a job: without what ties git to the caller's repository."""
-    return {name: value for name, value in environment.items() if not is_local(name)}
+    return {name: value for name, value in environment.items() if not is_local(name) and name != OWN_MARK}
 
 
 def for_git(environment: Mapping[str, str]) -> dict[str, str]:
@@ -64,6 +74,7 @@ def for_git(environment: Mapping[str, str]) -> dict[str, str]:
     result = scrubbed(environment)
     for name in [name for name in result if name.startswith("GIT_TRACE")]:
         del result[name]
+    result[OWN_MARK] = "1"
     result["LC_ALL"] = "C.UTF-8"
     result["LANGUAGE"] = ""
     result["GIT_OPTIONAL_LOCKS"] = "0"
