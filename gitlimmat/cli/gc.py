@@ -1,0 +1,50 @@
+"""`git limmat gc`.
+
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gitlimmat.cli.main import warn
+from gitlimmat.cli.output import size, stdout_printer
+from gitlimmat.service.gc import Limits, collect
+from gitlimmat.service.project import open_project
+from gitlimmat.service.request import Request
+
+
+def command(
+    options: Request,
+    max_size: Annotated[
+        str | None, typer.Option("--size", metavar="SIZE", help="Keep at most SIZE of outputs and artifacts.")
+    ] = None,
+    max_age: Annotated[
+        str | None, typer.Option("--age", metavar="AGE", help="Drop results older than AGE, such as 90d.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", metavar="N", min=1, help="Keep the newest N results of a test on a subject."),
+    ] = None,
+    unreachable: Annotated[
+        bool, typer.Option("--unreachable", help="Drop results of commits no branch, tag or reflog reaches.")
+    ] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be freed.")] = False,
+) -> int:
+    """Drop stored results by size, age, number and reachability, and tidy up.
+
+    Without a limit only caches and leftovers of dead processes are removed and loose objects packed.
+    Oldest results go first; what a running process uses stays. 'git gc' then frees the space.
+    """
+    limits = Limits.parse(size=max_size, age=max_age, count=count, unreachable=unreachable)
+    project = open_project(options, warn, tolerant=True)
+    report = collect(project, limits, dry_run=dry)
+    printer = stdout_printer(project.color)
+    verb = "would drop" if dry else "dropped"
+    printer.line(f"{verb} {report.results} of {report.total} results, {size(report.bytes_freed)}")
+    if report.locked:
+        sys.stderr.write(f"{report.locked} results are in use and stay\n")
+    return 0

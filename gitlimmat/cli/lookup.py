@@ -1,0 +1,33 @@
+"""What `get` and `artifacts` share: the stored result, after a run if asked for.
+
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from gitlimmat.errors import InterruptedRunError, NoResultError
+from gitlimmat.model import Result
+from gitlimmat.service.lookup import find_result, run_one
+from gitlimmat.service.project import Project
+
+
+def found(project: Project, name: str, revision: str, *, run: bool) -> tuple[Result, bool]:
+    """Return the result of test `name` on `revision`, and whether it was looked up by a run.
+
+    Raises: NoResultError when nothing is stored and nothing came of running it.
+    """
+    if not run:
+        return find_result(project, name, revision)[1], False
+    count = len(project.closure(name))
+    sys.stderr.write(f"Running {count} test{'' if count == 1 else 's'}…\n")
+    _, result, summary = run_one(project, name, revision)
+    if summary.interrupted:
+        raise InterruptedRunError("interrupted")
+    sys.stderr.write("Tests complete\n")
+    if result is None:
+        raise NoResultError(
+            f"running test '{name}' on '{revision}' left no result: a dependency did not pass"
+        )
+    return result, True

@@ -1,0 +1,149 @@
+"""From words to an exit status: find the command, run it, and turn errors into lines on stderr.
+
+Layer: cli. The one place that prints `fatal:` and `hint:`.
+
+Only the module of the command that was asked for is imported: start-up time is a budget (DESIGN section 10).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from gitlimmat import __version__
+from gitlimmat.cli.options import CONTEXT, NAMES, root_callback, with_globals
+from gitlimmat.errors import ConfigError, LimmatError
+
+COMMANDS = ("run", "test", "get", "artifacts", "status", "show", "forget", "gc", "config")
+_USAGE_ERROR = 129
+_FATAL = 128
+_BROKEN_PIPE = 141
+# Typer carries its own copy of click since 0.26; older ones import it. Either way this is its base error.
+_CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+    """Return the Typer application with `commands`, each from its module `gitlimmat.cli.<name>`."""
+    app = typer.Typer(
+        name="git limmat",
+        help="Test every commit of a branch, and keep what was learned inside git.",
+        epilog="See git-limmat(1), or 'git help limmat-<command>' for a command.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=CONTEXT,
+        no_args_is_help=True,
+    )
+    app.callback(invoke_without_command=False)(root_callback())
+    for name in commands:
+        module = importlib.import_module(f"gitlimmat.cli.{name}")
+        command: Callable[..., int | None] = module.command
+        app.command(name, context_settings=CONTEXT, no_args_is_help=False)(with_globals(command))
+    return app
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; return the exit status."""
+    if (
+        "--version" in arguments[: _command_index(arguments)]
+        or "-V" in arguments[: _command_index(arguments)]
+    ):
+        sys.stdout.write(f"git-limmat version {__version__}\n")
+        return 0
+    try:
+        return _call(arguments)
+    except LimmatError as error:
+        report(error)
+        return error.status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except OSError as error:
+        subject = f" '{error.filename}'" if error.filename else ""
+        sys.stderr.write(f"fatal: cannot use{subject}: {error.strerror or error}\n")
+        return _FATAL
+
+
+def report(error: LimmatError) -> None:
+    """Print an error as git does: `fatal:` with its details, then `hint:`."""
+    sys.stdout.flush()
+    word = "error" if error.status == _USAGE_ERROR else "fatal"
+    sys.stderr.write(f"{word}: {error.message}\n")
+    if isinstance(error, ConfigError):
+        for fault in error.faults:
+            sys.stderr.write(f"  {fault}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+
+
+def warn(message: str) -> None:
+    """Print a warning as git does."""
+    sys.stderr.write(f"warning: {message}\n")
+
+
+def _call(arguments: list[str]) -> int:
+    name = _command_name(arguments)
+    app = build_app([name] if name in COMMANDS else COMMANDS)
+    command = typer.main.get_command(app)
+    if name is None and not {"-h", "--help"} & set(arguments):
+        sys.stdout.write(command.get_help(command.make_context("git limmat", ["-h"], resilient_parsing=True)))
+        return _USAGE_ERROR
+    try:
+        status = command.main(_spelled_out(arguments), prog_name="git limmat", standalone_mode=False)
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return 128 + signal.SIGINT
+    except _CLICK_ERROR as error:
+        _usage(error)
+        return _USAGE_ERROR
+    sys.stdout.flush()
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: Exception) -> None:
+    message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    sys.stderr.write(f"error: {message}\n")
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        sys.stderr.write(f"{context.get_usage()}\n")
+        sys.stderr.write(f"hint: '{context.command_path} -h' lists the options\n")
+
+
+def _command_index(arguments: Sequence[str]) -> int:
+    """Return where the command stands: the first word that is no option and no option's value."""
+    valued = {"-r", "-c", *(f"--{name.replace('_', '-')}" for name in NAMES)}
+    index = 0
+    while index < len(arguments):
+        word = arguments[index]
+        if word in valued:
+            index += 2
+            continue
+        if not word.startswith("-"):
+            return index
+        index += 1
+    return len(arguments)
+
+
+def _command_name(arguments: Sequence[str]) -> str | None:
+    index = _command_index(arguments)
+    return arguments[index] if index < len(arguments) else None
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Give `--rerun` without a value the value it stands for."""
+    result = list(arguments)
+    for index, word in enumerate(result):
+        if word == "--":
+            break
+        if word == "--rerun":
+            result[index] = "--rerun=all"
+    return result

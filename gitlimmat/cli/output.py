@@ -1,0 +1,119 @@
+"""Print for people: colors, columns and times.
+
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from colorama import Fore, Style
+
+from gitlimmat.model import Outcome, Result
+
+_COLORS = {
+    Outcome.PASSED: Fore.GREEN,
+    Outcome.FAILED: Fore.RED,
+    Outcome.SKIPPED: Fore.CYAN,
+    Outcome.ERRORED: Style.BRIGHT + Fore.RED,
+    Outcome.CANCELLED: Fore.YELLOW,
+}
+HASH_COLOR = Fore.YELLOW
+FAINT = Style.DIM
+_RESET = Style.RESET_ALL
+
+
+class Printer:
+    """Writes to one stream, with colors when `colored`."""
+
+    def __init__(self, stream: TextIO, *, colored: bool) -> None:
+        self.stream = stream
+        self.colored = colored
+
+    def paint(self, text: str, color: str) -> str:
+        """Return `text` in `color`, or as it is."""
+        return f"{color}{text}{_RESET}" if self.colored and text else text
+
+    def outcome(self, outcome: Outcome, text: str | None = None) -> str:
+        """Return the outcome's word (or `text`) in its color."""
+        return self.paint(outcome.value if text is None else text, _COLORS[outcome])
+
+    def line(self, text: str) -> None:
+        """Write one line. Names that are not valid text come out as the bytes they are."""
+        self.stream.write(f"{text}\n")
+
+
+def stdout_printer(color_setting: str | None) -> Printer:
+    """Return a printer for standard output that follows git's color setting for us."""
+    _pass_bytes_through(sys.stdout)
+    return Printer(sys.stdout, colored=wants_color(color_setting, sys.stdout))
+
+
+def wants_color(setting: str | None, stream: TextIO) -> bool:
+    """Decide as git does: `always` always, `never` and `false` never, else only on a terminal.
+
+    Source: git-config(1) `color.ui`; https://no-color.org for `NO_COLOR`, which an explicit setting beats.
+    """
+    word = (setting or "auto").lower()
+    if word == "always":
+        return True
+    if word in ("never", "false", "no", "off", "0"):
+        return False
+    if os.environ.get("NO_COLOR"):
+        return False
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _pass_bytes_through(stream: TextIO) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="surrogateescape")
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in the unit people use for it: `85 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, as git's relative dates do."""
+    for size, word in ((86400 * 365, "year"), (86400 * 30, "month"), (86400 * 7, "week"), (86400, "day")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {word}s ago"
+    for size, word in ((3600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {word}s ago"
+    return f"{max(0, int(seconds))} seconds ago"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: `812 bytes`, `1.4 KiB`, `2.0 GiB`."""
+    if count < 1024:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        value /= 1024
+        if value < 1024 or unit == "TiB":
+            break
+    return f"{value:.1f} {unit}"
+
+
+def details(reason: str, result: Result | None, *, known: bool, commit: str) -> str:
+    """Return what stands in brackets behind an outcome: reason, time, and where it is known from."""
+    parts = [reason] if reason else []
+    if known:
+        other = result is not None and result.commit != commit
+        parts.append(f"known from {result.commit[:10]}" if other and result is not None else "known")
+    elif result is not None and result.elapsed:
+        parts.append(duration(result.elapsed))
+    return f" ({', '.join(parts)})" if parts else ""

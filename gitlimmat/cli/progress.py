@@ -1,0 +1,130 @@
+"""Show a run: one line a result on standard output, and on a terminal a line of progress below.
+
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from gitlimmat.cli.output import HASH_COLOR, details, duration, stdout_printer
+from gitlimmat.git.revision import abbreviations, subjects
+from gitlimmat.model import Commit, Outcome
+from gitlimmat.plan.cases import Case
+from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, Stopping
+from gitlimmat.service.project import Project
+from gitlimmat.service.run import Summary
+
+_CLEAR = "\r\x1b[K"
+_FAILURES_SHOWN = 10
+
+
+class Progress:
+    """Turns events of a run into lines."""
+
+    def __init__(self, project: Project, commits: Sequence[Commit]) -> None:
+        ids = [commit.id for commit in commits]
+        self._out = stdout_printer(project.color)
+        self._live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._subjects = subjects(project.repository, ids)
+        self._short = abbreviations(project.repository, ids)
+        self._width = max((len(test.name) for test in project.tests), default=0)
+        self._cases = self._done = 0
+        self._outcomes: Counter[Outcome] = Counter()
+        self._running: dict[object, Case] = {}
+        self._failures: list[Ended] = []
+
+    def show(self, event: Event) -> None:
+        """Print what `event` says."""
+        self._wipe()
+        match event:
+            case Planned():
+                self._cases = event.cases
+                sys.stderr.write(_plan(event))
+            case Started():
+                self._running[event.case.key] = event.case
+            case Ended():
+                self._running.pop(event.case.key, None)
+                self._done += 1
+                self._outcomes[event.outcome] += 1
+                if event.outcome is Outcome.FAILED:
+                    self._failures.append(event)
+                self._out.line(self._line(event))
+                self._out.stream.flush()
+            case Stopping():
+                sys.stderr.write(_stopping(event))
+            case Finished():
+                self._live = False
+        self._draw()
+
+    def summarize(self, summary: Summary, *, dry: bool) -> None:
+        """Print the last lines: counts, and how to see the output of what failed."""
+        self._out.stream.flush()
+        words = [
+            f"{count} {self._word(outcome)}"
+            for outcome in Outcome
+            if (count := summary.outcomes.get(outcome))
+        ]
+        if summary.unfinished:
+            words.append(f"{summary.unfinished} {'to run' if dry else 'not run'}")
+        known = f" ({summary.known} known)" if summary.known else ""
+        time = "" if dry else f" in {duration(summary.elapsed)}"
+        sys.stderr.write(f"{', '.join(words) or 'nothing to test'}{known}{time}\n")
+        for event in self._failures[:_FAILURES_SHOWN]:
+            case = event.case
+            if event.result is not None and event.result.outputs:
+                sys.stderr.write(f"hint: git limmat show -v {self._short[case.commit.id]} {case.test.name}\n")
+        if len(self._failures) > _FAILURES_SHOWN:
+            sys.stderr.write(
+                f"hint: and {len(self._failures) - _FAILURES_SHOWN} more; see git limmat status\n"
+            )
+
+    @staticmethod
+    def _word(outcome: Outcome) -> str:
+        return outcome.value
+
+    def _line(self, event: Ended) -> str:
+        case, commit = event.case, event.case.commit.id
+        short = self._out.paint(self._short[commit], HASH_COLOR)
+        name = case.test.name.ljust(self._width)
+        more = details(event.reason, event.result, known=event.known, commit=commit)
+        return f"{short}  {name}  {self._out.outcome(event.outcome)}{more}  {self._subjects[commit]}"
+
+    def _wipe(self) -> None:
+        if self._live:
+            sys.stderr.write(_CLEAR)
+
+    def _draw(self) -> None:
+        if not self._live:
+            return
+        failed = self._outcomes[Outcome.FAILED]
+        text = f"{self._done}/{self._cases} done, {failed} failed, {len(self._running)} running"
+        newest = next(reversed(self._running.values()), None)
+        if newest is not None:
+            text += f": {newest.test.name} on {self._short[newest.commit.id]}"
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        sys.stderr.write(text[: max(columns - 1, 10)])
+        sys.stderr.flush()
+
+
+def _plan(event: Planned) -> str:
+    tests = event.cases // event.commits if event.commits else 0
+    text = f"{_count(tests, 'test')} on {_count(event.commits, 'commit')}"
+    return f"{text}, {event.known} of {event.cases} known\n" if event.known else f"{text}\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _stopping(event: Stopping) -> str:
+    if not event.running:
+        return "stopping\n"
+    jobs = ", ".join(f"{case.test.name} on {case.commit.id[:10]}" for case in event.running[:4])
+    more = f" and {len(event.running) - 4} more" if len(event.running) > 4 else ""
+    if event.forced:
+        return f"killing {jobs}{more}\n"
+    return f"stopping {jobs}{more} (again to kill)\n"

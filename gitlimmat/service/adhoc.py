@@ -1,0 +1,39 @@
+"""Tests made of commands given on the command line.
+
+Layer: service.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gitlimmat.errors import UsageError
+from gitlimmat.model import CachePolicy, Test
+
+_NAME_LENGTH = 30
+
+
+def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
+    """Return a test for each command of `run --exec`, cached by tree, named after the command.
+
+    Only the definition tells commands apart; a name that two of them share gets a number.
+    Raises: UsageError for an empty command.
+    """
+    tests: list[Test] = []
+    for command in dict.fromkeys(commands):
+        if not command.strip():
+            raise UsageError("empty command for '--exec'")
+        taken = {test.name for test in tests}
+        name = base = _name(command)
+        number = 2
+        while name in taken:
+            name = f"{base}-{number}"
+            number += 1
+        tests.append(Test(name=name, command=command, cache=CachePolicy.BY_TREE))
+    return tuple(tests)
+
+
+def _name(command: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._+=]+", "-", command)[:_NAME_LENGTH].strip("-.")
+    return name or "exec"

@@ -1,0 +1,103 @@
+"""Find and read `limmat.toml`, and the files that tests declare as inputs.
+
+Layer: service.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from gitlimmat.config.parse import parse
+from gitlimmat.config.records import Config
+from gitlimmat.errors import ConfigError
+from gitlimmat.model import Test
+
+NAMES = ("limmat.toml", ".limmat.toml")
+
+
+class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A config file as read. `path` is absolute; `said_by` is what named it."""
+
+    path: Path
+    said_by: str
+    config: Config
+
+
+def find_config(directory: Path, top: Path | None) -> Path | None:
+    """Return the config file that is there without anyone naming it.
+
+    `directory` is where the user is, `top` the root of the worktree; the first wins.
+    """
+    for each in dict.fromkeys((directory, top or directory)):
+        for name in NAMES:
+            if (each / name).is_file():
+                return each / name
+    return None
+
+
+def no_config(directory: Path, top: Path | None) -> ConfigError:
+    """Return the error for a command that needs tests where there is no config file."""
+    also = f" or '{top}'" if top not in (None, directory) else ""
+    return ConfigError(
+        f"no limmat.toml or .limmat.toml in '{directory}'{also}",
+        hint="write one (see 'git help limmat.toml'), or test with a command: git limmat run -x 'make check'",
+    )
+
+
+def read_config(path: Path, said_by: str) -> ConfigFile:
+    """Read and check the file that `said_by` named. It is read exactly once, so that `/dev/stdin` works.
+
+    Raises: ConfigError with all its faults.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read '{path}': {error.strerror}", hint=f"it was named by {said_by}"
+        ) from error
+    return ConfigFile(path=path, said_by=said_by, config=parse(text, source=str(path)))
+
+
+def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Return path and SHA-256 of each file that a test declares as input, sorted by path.
+
+    Patterns are relative to the directory of the config file; `**` matches any depth.
+    Raises: ConfigError when a pattern matches nothing or a file cannot be read.
+    """
+    base = config.parent if config is not None else Path.cwd()
+    digests: dict[str, str] = {}
+    return {
+        test.name: [(path, _content_digest(base, path, digests)) for path in _matches(base, test)]
+        for test in tests
+        if test.inputs
+    }
+
+
+def _matches(base: Path, test: Test) -> list[str]:
+    found: set[str] = set()
+    for pattern in test.inputs:
+        paths = glob.glob(pattern, root_dir=base, recursive=True, include_hidden=True)
+        files = [path for path in paths if (base / path).is_file()]
+        if not files:
+            raise ConfigError(
+                f"no file matches '{pattern}' in the inputs of test '{test.name}'",
+                hint=f"patterns are relative to '{base}'",
+            )
+        found.update(files)
+    return sorted(found)
+
+
+def _content_digest(base: Path, path: str, digests: dict[str, str]) -> str:
+    if path not in digests:
+        try:
+            with (base / path).open("rb") as file:
+                digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ConfigError(f"cannot read the input '{base / path}': {error.strerror}") from error
+    return digests[path]

@@ -1,0 +1,191 @@
+"""One attempt of a case: its worktree, its environment, its files, and the record it leaves.
+
+Layer: service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from gitlimmat import __version__
+from gitlimmat.errors import LimmatError
+from gitlimmat.git.pool import WorktreePool
+from gitlimmat.git.worktree import Worktree
+from gitlimmat.model import CachePolicy, Outcome, Result
+from gitlimmat.plan.cases import Case, JobKey
+from gitlimmat.runner.classify import classify
+from gitlimmat.runner.environment import job_environment
+from gitlimmat.runner.host import Host, Stop
+from gitlimmat.runner.job import JobEnd, JobSpec
+from gitlimmat.service.project import Project
+from gitlimmat.store.runs import RunDirectory
+from gitlimmat.store.record import Record
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished execution: what to store about it, and the directory that holds its files."""
+
+    record: Record
+    directory: RunDirectory
+
+
+class DependencyArtifacts:
+    """Where the artifacts of the jobs of a run are, for those that depend on them."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._places: dict[JobKey, str | Path] = {}
+
+    def learn(self, key: JobKey, result: Result) -> None:
+        """Remember the stored artifacts of a job."""
+        if result.artifacts is not None:
+            self._places[key] = result.artifacts.oid
+
+    def keep(self, key: JobKey, directory: Path) -> None:
+        """Remember artifacts that are not stored and stay where they are until the end of the run."""
+        self._places[key] = directory
+
+    def directory(self, key: JobKey, pins: ExitStack) -> Path:
+        """Return a directory with the artifacts of a job; it stays until `pins` is closed."""
+        place = self._places.get(key)
+        return place if isinstance(place, Path) else self._project.pinned_artifacts(place, pins)
+
+
+class Workshop:
+    """Everything jobs of one run share: worktrees, the process host, artifacts of dependencies.
+
+    `keep` means that nothing is stored: directories of jobs stay until the end, for their dependents.
+    """
+
+    def __init__(self, project: Project, host: Host, artifacts: DependencyArtifacts, *, keep: bool) -> None:
+        self._project = project
+        self._host = host
+        self._keep = keep
+        self._free: list[Worktree] = []
+        self._artifacts = artifacts
+        self._kept: list[RunDirectory] = []
+        self._base = dict(os.environ)
+        self._hostname = socket.gethostname()
+
+    @cached_property
+    def _pool(self) -> WorktreePool:
+        settings = self._project.settings
+        return WorktreePool(
+            self._project.repository,
+            directory=settings.worktree_dir,
+            temporary=settings.worktree_dir is not None,
+            prefix=settings.worktree_prefix,
+        )
+
+    async def close(self) -> None:
+        """Give all worktrees back, remove temporary ones and what was only kept for dependents."""
+        for directory in self._kept:
+            directory.remove()
+        for worktree in self._free:
+            worktree.release()
+        self._free.clear()
+        if "_pool" in self.__dict__:
+            await asyncio.to_thread(self._pool.close)
+
+    async def attempt(self, case: Case, tokens: Mapping[str, Sequence[str]], stop: Stop) -> Attempt:
+        """Run the test of `case` once; what goes wrong around it becomes an errored outcome."""
+        directory = self._project.runs.create(case.test.name, case.commit, case.subject)
+        end = JobEnd(error="", started=0.0, elapsed=0.0)
+        worktree = None
+        try:
+            with ExitStack() as pins:
+                if case.test.requires_worktree:
+                    worktree = await self._worktree(case)
+                spec = await self._spec(case, tokens, worktree, directory, pins)
+                end = await self._host.run(spec, stop)
+        except (LimmatError, OSError) as error:
+            end = msgspec.structs.replace(end, error=str(error))
+        finally:
+            if worktree is not None:
+                self._free.append(worktree)
+        return self._attempt(case, directory, end)
+
+    async def _worktree(self, case: Case) -> Worktree:
+        worktree = self._free.pop() if self._free else await asyncio.to_thread(self._pool.acquire)
+        try:
+            await asyncio.to_thread(worktree.switch, case.commit)
+        except BaseException:
+            worktree.release()
+            raise
+        return worktree
+
+    async def _spec(
+        self,
+        case: Case,
+        tokens: Mapping[str, Sequence[str]],
+        worktree: Worktree | None,
+        directory: RunDirectory,
+        pins: ExitStack,
+    ) -> JobSpec:
+        test = case.test
+        environment = job_environment(
+            self._base,
+            test=test,
+            commit=case.commit,
+            origin=self._project.origin,
+            config=self._project.config_path,
+            artifacts=directory.artifacts,
+            dependencies=await self._dependencies(case, pins),
+            tokens=tokens,
+            slot=worktree.slot if worktree else None,
+            previous=worktree.previous if worktree else None,
+        )
+        return JobSpec(
+            argv=test.argv,
+            cwd=worktree.path if worktree else self._project.origin,
+            environment=environment,
+            stdout=directory.outputs[test.streams[0]],
+            stderr=directory.outputs["stderr"] if test.separate_outputs else None,
+            grace_s=test.shutdown_grace_period_s,
+            timeout_s=test.timeout_s,
+            keep_fds=(worktree.lock_fd,) if worktree else (),
+        )
+
+    async def _dependencies(self, case: Case, pins: ExitStack) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for name in case.test.depends_on:
+            key = self._project.job_key(name, case.commit)
+            found[name] = await asyncio.to_thread(self._artifacts.directory, key, pins)
+        return found
+
+    def _attempt(self, case: Case, directory: RunDirectory, end: JobEnd) -> Attempt:
+        outcome, reason = classify(case.test, end)
+        has_artifacts = any(os.scandir(directory.artifacts))
+        result = Result(
+            test=case.test.name,
+            digest="",
+            outcome=outcome,
+            reason=reason,
+            started=end.started,
+            elapsed=end.elapsed,
+            commit=case.commit.id,
+            exit_status=end.exit_status if outcome is not Outcome.CANCELLED else None,
+            signal=end.signal,
+            usable=case.test.cache is not CachePolicy.NO_CACHING,
+            host=self._hostname,
+            version=__version__,
+        )
+        record = Record(
+            subject=case.subject,
+            definition=self._project.definitions[case.test.name],
+            result=result,
+            outputs={name: path for name, path in directory.outputs.items() if path.exists()},
+            artifacts=directory.artifacts if has_artifacts else None,
+        )
+        if self._keep:
+            self._kept.append(directory)
+            self._artifacts.keep(case.key, directory.artifacts)
+        return Attempt(record=record, directory=directory)

@@ -1,0 +1,70 @@
+"""Find one stored result, running the test first if asked to.
+
+Layer: service.
+"""
+
+from __future__ import annotations
+
+from gitlimmat.errors import NoResultError
+from gitlimmat.git.revision import resolve
+from gitlimmat.model import CachePolicy, Commit, Outcome, Result, Test, subject_of
+from gitlimmat.service.project import Project
+from gitlimmat.service.run import RunRequest, Summary
+from gitlimmat.service.session import run_to_end
+
+
+def find_result(project: Project, name: str, revision: str) -> tuple[Commit, Result]:
+    """Return the stored result of test `name` on `revision` that stands for it.
+
+    A test that is never reused has its newest verdict here: it may be looked at.
+    Raises: NoResultError when there is none.
+    """
+    test = project.test(name)
+    commit = resolve(project.repository, revision)
+    result = stored_result(project, test, commit)
+    if result is None:
+        raise NoResultError(
+            f"no result of test '{name}' on '{revision}' is stored",
+            hint=f"git limmat run --tests '^{name}$' {revision}",
+        )
+    return commit, result
+
+
+def stored_result(project: Project, test: Test, commit: Commit) -> Result | None:
+    """Return the result that stands for `test` on `commit`, if there is one."""
+    view, subject = project.store.view(), subject_of(test, commit)
+    definition = project.definitions[test.name]
+    if test.cache is not CachePolicy.NO_CACHING:
+        return view.known(subject, definition)
+    latest = view.latest(subject, definition)
+    return latest if latest is not None and latest.outcome.is_verdict else None
+
+
+def run_one(project: Project, name: str, revision: str) -> tuple[Commit, Result | None, Summary]:
+    """Run test `name` on `revision` with all it depends on, unless it is known; return its result.
+
+    The result is None when there is none to show: the job could not even start, or was not stored.
+    """
+    test = project.test(name)
+    commit = resolve(project.repository, revision)
+    seen: list[Result] = []
+    request = RunRequest(commits=(commit,), tests=project.closure(name))
+
+    def listen(event: object) -> None:
+        from gitlimmat.service.events import Ended
+
+        if isinstance(event, Ended) and event.case.test.name == name and event.result is not None:
+            seen.append(event.result)
+
+    summary = run_to_end(project, request, listen)
+    return commit, (seen[-1] if seen else stored_result(project, test, commit)), summary
+
+
+EXIT_STATUS = {
+    Outcome.PASSED: 0,
+    Outcome.FAILED: 1,
+    Outcome.SKIPPED: 77,
+    Outcome.ERRORED: 125,
+    Outcome.CANCELLED: 125,
+}
+"""The exit status of `get --exit-code` for each outcome; 50 stands for no result."""

@@ -1,0 +1,225 @@
+"""What every command works on: a repository, its settings, its tests and its store.
+
+Layer: service.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitlimmat.config.definition import define
+from gitlimmat.config.records import Config
+from gitlimmat.config.select import select
+from gitlimmat.config.settings import Settings, resolve
+from gitlimmat.errors import ConfigError, LimmatError, UsageError
+from gitlimmat.git.configuration import read_settings
+from gitlimmat.git.repository import Repository, find_repository
+from gitlimmat.model import Commit, ConfigValue, Definition, Key, Resource, Test, subject_of
+from gitlimmat.plan.cases import Case, JobKey
+from gitlimmat.service.adhoc import adhoc_tests
+from gitlimmat.service.configfile import ConfigFile, find_config, no_config, read_config, read_inputs
+from gitlimmat.service.request import Request
+
+_LOCATION = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"})
+
+if TYPE_CHECKING:
+    from gitlimmat.store.cache import Cache
+    from gitlimmat.store.locks import CaseLocks
+    from gitlimmat.store.runs import Runs
+    from gitlimmat.store.store import Store
+
+
+class Project:
+    """A repository with its configuration. The store and what belongs to it are opened at first use.
+
+    `tests` are the selected ones, `all_tests` all of the file, both in file order. `color` is git's word on
+    whether we use colors, from `color.limmat` or else `color.ui`.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        file: ConfigFile | None,
+        settings: Settings,
+        selected: tuple[Test, ...],
+        warn: Callable[[str], None],
+        *,
+        color: str | None,
+    ) -> None:
+        config = file.config if file is not None else Config()
+        self.repository = repository
+        self.settings = settings
+        self.config_path = file.path if file is not None else None
+        self.config_origin = file.said_by if file is not None else "default"
+        self.resources: tuple[Resource, ...] = config.resources
+        self.all_tests = config.tests or selected
+        self.tests = selected
+        self.warn = warn
+        self.color = color
+        inputs = read_inputs(self.all_tests, self.config_path) if file is not None else {}
+        self.definitions: Mapping[str, Definition] = define(self.all_tests, inputs)
+        self._by_name = {test.name: test for test in self.all_tests}
+
+    @property
+    def origin(self) -> Path:
+        """The user's worktree, or the bare repository."""
+        return self.repository.worktree or self.repository.common_dir
+
+    @cached_property
+    def store(self) -> Store:
+        """The results."""
+        from gitlimmat.store.store import Store
+
+        return Store(
+            self.repository,
+            result_db=self.settings.result_db,
+            notes_ref=self.settings.notes_ref,
+            warn=self.warn,
+        )
+
+    @cached_property
+    def locks(self) -> CaseLocks:
+        """The locks that let one process at a time run a case."""
+        from gitlimmat.store.locks import CaseLocks
+
+        return CaseLocks(self.store.state_dir)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Directories and files made of stored artifacts and outputs."""
+        from gitlimmat.store.cache import Cache
+
+        return Cache(self.store, limit=self.settings.cache_size)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Directories of running jobs."""
+        from gitlimmat.store.runs import Runs
+
+        return Runs(self.store.state_dir)
+
+    def test(self, name: str) -> Test:
+        """Return the test called `name`. Raises: UsageError when there is none."""
+        if name not in self._by_name:
+            known = ", ".join(f"'{each}'" for each in self._by_name) or "none"
+            raise UsageError(f"no test is called '{name}'", hint=f"configured tests: {known}")
+        return self._by_name[name]
+
+    def closure(self, name: str) -> tuple[Test, ...]:
+        """Return the test called `name` and all it depends on, in file order."""
+        wanted: set[str] = set()
+        waiting = [name]
+        while waiting:
+            each = waiting.pop()
+            if each not in wanted:
+                wanted.add(each)
+                waiting += self.test(each).depends_on
+        return tuple(test for test in self.all_tests if test.name in wanted)
+
+    def key(self, case: Case) -> Key:
+        """Return what a job of `case` is about."""
+        name = case.test.name
+        return Key(subject=case.subject, test=name, digest=self.definitions[name].digest)
+
+    def job_key(self, name: str, commit: Commit) -> JobKey:
+        """Return the schedule's key for test `name` on `commit`."""
+        return JobKey(subject_of(self._by_name[name], commit), name)
+
+    def artifacts_directory(self, oid: str | None) -> Path:
+        """Return a directory with the artifacts of tree `oid`; None stands for no artifacts."""
+        return self.cache.artifacts(oid or self.store.empty_tree())
+
+    def pinned_artifacts(self, oid: str | None, pins: ExitStack) -> Path:
+        """Return such a directory that stays until `pins` is closed."""
+        return pins.enter_context(self.cache.pinned(oid or self.store.empty_tree()))
+
+
+def open_project(request: Request, warn: Callable[[str], None], *, tolerant: bool = False) -> Project:
+    """Find the repository, read all settings and tests, and select the tests asked for.
+
+    With `tolerant` no config file is needed: the command looks at stored results only.
+    Raises: LimmatError for whatever is unusable.
+    """
+    repository = _repository(request)
+    values = read_settings(repository)
+    file = None
+    if not request.commands:
+        named = _settings(request, repository, values, None)
+        file = _config_file(named, repository.worktree, required=not tolerant)
+    settings = _settings(request, repository, values, file)
+    for warning in settings.warnings:
+        warn(warning)
+    if request.commands and settings.num_worktrees == 0:
+        raise UsageError("'--exec' needs a worktree, but the number of worktrees is 0")
+    color = {value.key: value.value for value in values if value.key in ("color.ui", "color.limmat")}
+    return Project(
+        repository,
+        file,
+        settings,
+        _selected(request, file),
+        warn,
+        color=color.get("color.limmat", color.get("color.ui")),
+    )
+
+
+def _settings(
+    request: Request, repository: Repository, values: Sequence[ConfigValue], file: ConfigFile | None
+) -> Settings:
+    names = ("num_worktrees", "jobs", "worktree_dir", "worktree_prefix", "result_db", "config")
+    return resolve(
+        options={name: getattr(request, name) for name in names},
+        environment=os.environ,
+        git=values,
+        processors=os.cpu_count() or 1,
+        cwd=Path.cwd(),
+        top=repository.worktree or repository.common_dir,
+        file=file.config if file is not None else None,
+        file_name=str(file.path) if file is not None else "limmat.toml",
+    )
+
+
+def _config_file(settings: Settings, top: Path | None, *, required: bool) -> ConfigFile | None:
+    if settings.config is not None:
+        return read_config(settings.config, settings.origins["config"])
+    found = find_config(Path.cwd(), top)
+    if found is not None:
+        return read_config(found, "default")
+    if required:
+        raise no_config(Path.cwd(), top)
+    return None
+
+
+def _repository(request: Request) -> Repository:
+    binary = request.git_binary or "git"
+    if request.repo is None:
+        return find_repository(Path.cwd(), binary=binary)
+    if not request.repo.is_dir():
+        raise LimmatError(f"cannot use '{request.repo}': no such directory", hint="give --repo a repository")
+    environment = {name: value for name, value in os.environ.items() if name not in _LOCATION}
+    return find_repository(request.repo.absolute(), binary=binary, environment=environment)
+
+
+def _selected(request: Request, file: ConfigFile | None) -> tuple[Test, ...]:
+    if request.commands:
+        return adhoc_tests(request.commands)
+    if file is None:
+        return ()
+    if not file.config.tests:
+        raise ConfigError(
+            f"no tests in '{file.path}'", hint="add a [[tests]] table with a name and a command"
+        )
+    selected = select(file.config.tests, only=request.tests, skip=request.skip_test)
+    if not selected:
+        patterns = ", ".join(f"'{pattern}'" for pattern in (*request.tests, *request.skip_test))
+        raise UsageError(
+            f"no test is left after --tests and --skip-test {patterns}"
+            if patterns
+            else "no test runs by default",
+            hint="configured tests: " + ", ".join(test.name for test in file.config.tests),
+        )
+    return selected
