@@ -36,6 +36,47 @@ FREE: Mapping[str, object] = {
     "priority": 3,
 }
 
+SHORT = b"""
+[[tests]]
+name = "a"
+command = "make"
+depends_on = ["c", "b"]
+error_exit_codes = [2, 1]
+timeout_s = 5
+[[tests]]
+name = "b"
+command = "true"
+[[tests]]
+name = "c"
+command = "true"
+"""
+LONG = b"""
+num_worktrees = 3
+shell = ["bash", "-c"]
+[[tests]]
+command = "true"
+shell = ["bash", "-c"]
+name = "c"
+run_by_default = true
+[[tests]]
+command = "true"
+name = "b"
+[[tests]]
+timeout_s = 5.0
+error_exit_codes = [1, 2, 2]
+skip_exit_codes = []
+depends_on = ["b", "c", "b"]
+requires_worktree = true
+separate_outputs = false
+cache = "by_commit"
+inputs = []
+priority = 0
+resources = []
+shutdown_grace_period_s = 60.0
+command = "make"
+name = "a"
+"""
+
 
 def _text(test: Test, inputs: tuple[tuple[str, str], ...] = ()) -> bytes:
     return define((test, OTHER), {test.name: inputs})[test.name].text
@@ -89,48 +130,8 @@ def test_definition_has_a_known_text_and_digest() -> None:
 
 def test_definition_ignores_how_the_file_is_written() -> None:
     """Key order, spelled-out defaults, integer or float, order of lists: none of it makes another test."""
-    short = b"""
-[[tests]]
-name = "a"
-command = "make"
-depends_on = ["c", "b"]
-error_exit_codes = [2, 1]
-timeout_s = 5
-[[tests]]
-name = "b"
-command = "true"
-[[tests]]
-name = "c"
-command = "true"
-"""
-    long = b"""
-num_worktrees = 3
-shell = ["bash", "-c"]
-[[tests]]
-command = "true"
-shell = ["bash", "-c"]
-name = "c"
-run_by_default = true
-[[tests]]
-command = "true"
-name = "b"
-[[tests]]
-timeout_s = 5.0
-error_exit_codes = [1, 2, 2]
-skip_exit_codes = []
-depends_on = ["b", "c", "b"]
-requires_worktree = true
-separate_outputs = false
-cache = "by_commit"
-inputs = []
-priority = 0
-resources = []
-shutdown_grace_period_s = 60.0
-command = "make"
-name = "a"
-"""
-    first = define(parse(short, source="").tests, {})
-    assert first == define(parse(long, source="").tests, {})
+    first = define(parse(SHORT, source="").tests, {})
+    assert first == define(parse(LONG, source="").tests, {})
 
 
 def test_shell_is_left_out_when_the_command_is_a_list() -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import UnsetType
 
-from .cycles import cycles
-from .names import name_fault, quote, resource_name_fault
-from .reading import StandIn, suggest
-from .tables import FileTable, ResourceTable, TestTable, entry_name, token_count
+from gitlimmat.config.cycles import cycles
+from gitlimmat.config.names import name_fault, quote, resource_name_fault
+from gitlimmat.config.reading import StandIn, suggest
+from gitlimmat.config.tables import FileTable, ResourceTable, TestTable, entry_name, token_count
 
 
 def check(file: FileTable) -> Iterator[str]:

@@ -47,7 +47,7 @@ def quote(text: str) -> str:
 
 
 def _visible(character: str) -> str:
-    if unicodedata.category(character) in _CONTROL:
+    if not character.isprintable():
         return character.encode("unicode_escape").decode("ascii")
     return character
 

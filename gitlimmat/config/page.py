@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from . import manual_text as text
-from .definition import DECIDING_KEYS
-from .schema import json_schema
-from .settings import SETTINGS, Setting
-from .tables import TestTable
+from gitlimmat.config import manual_text as text
+from gitlimmat.config.definition import DECIDING_KEYS
+from gitlimmat.config.schema import json_schema
+from gitlimmat.config.settings import SETTINGS, Setting
+from gitlimmat.config.tables import TestTable
 
 DATE = "2026-11-21"
 _LITERAL = re.compile(r"`([^`]+)`")

@@ -10,13 +10,12 @@ import re
 import tomli
 from msgspec import UnsetType
 
+from gitlimmat.config.checks import check
+from gitlimmat.config.reading import read
+from gitlimmat.config.records import Config
+from gitlimmat.config.tables import FileTable, ResourceTable, TestTable, entry_name, token_count
 from gitlimmat.errors import ConfigError
 from gitlimmat.model import Need, Resource, Test
-
-from .checks import check
-from .reading import read
-from .records import Config
-from .tables import FileTable, ResourceTable, TestTable, entry_name, token_count
 
 
 def parse(text: bytes, *, source: str) -> Config:

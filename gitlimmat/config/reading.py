@@ -14,11 +14,12 @@ import re
 import types
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Union, get_args, get_origin
 
 import msgspec
 
-from .names import quote
+from gitlimmat.config.names import quote
 
 _TOML_WORDS = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", "object": "table"}
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -75,7 +76,7 @@ def _read_array(value: list[object], kind: object, items: object, place: str, fa
 def _read_table(
     value: dict[str, object], table: type[msgspec.Struct], place: str, faults: list[str]
 ) -> msgspec.Struct:
-    fields = {field.name: field for field in msgspec.structs.fields(table)}
+    fields = _fields(table)
     prefix = f"{place}: " if place else ""
     faults.extend(
         f"{prefix}unknown key {quote(key)}{suggest(key, fields)}" for key in value if key not in fields
@@ -92,6 +93,12 @@ def _read_table(
         if len(faults) > before and not field.required and not _has_stand_in(_options(field.type)):
             del found[name]
     return table(**found)
+
+
+@cache
+def _fields(table: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Return the keys of a table by name; msgspec evaluates all annotations anew each time it is asked."""
+    return {field.name: field for field in msgspec.structs.fields(table)}
 
 
 def _options(kind: object) -> tuple[object, ...]:
@@ -122,7 +129,7 @@ def _stand_in(options: tuple[object, ...]) -> object:
     table = _table(options)
     if table is None:
         return ()
-    required = (field for field in msgspec.structs.fields(table) if field.required)
+    required = (field for field in _fields(table).values() if field.required)
     return table(**{field.name: _stand_in(_options(field.type)) for field in required})
 
 

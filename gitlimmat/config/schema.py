@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .tables import FileTable, ResourceTable, TestTable
+from gitlimmat.config.tables import FileTable, ResourceTable, TestTable
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^(?![.-])[^/\u0000-\u001f\u007f-\u009f]+$"

@@ -9,10 +9,9 @@ import re
 import warnings
 from collections.abc import Sequence
 
+from gitlimmat.config.names import quote
 from gitlimmat.errors import ConfigError, UsageError
 from gitlimmat.model import Test
-
-from .names import quote
 
 
 def select(tests: Sequence[Test], *, only: Sequence[str], skip: Sequence[str]) -> tuple[Test, ...]:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from gitlimmat.config.names import quote
+from gitlimmat.config.reading import suggest
+from gitlimmat.config.records import Config
+from gitlimmat.config.values import MAX_INT, MAX_SIZE, expand_home, parse_int, parse_notes_ref
 from gitlimmat.errors import ConfigError, LimmatError, UsageError
 from gitlimmat.model import ConfigValue
 
-from .names import quote
-from .reading import suggest
-from .records import Config
-from .values import MAX_INT, MAX_SIZE, expand_home, parse_int, parse_notes_ref
+_PREFIX = "limmat."
 
 
 class Source(StrEnum):
@@ -184,16 +185,18 @@ def resolve(
 
 
 def _unknown_keys(git: Sequence[ConfigValue]) -> tuple[str, ...]:
-    known = {setting.key.lower(): setting.key for setting in SETTINGS}
-    unknown = {
-        value.key: value
-        for value in git
-        if value.key.lower().startswith("limmat.") and value.key.lower() not in known
-    }
+    known = {setting.key.lower() for setting in SETTINGS}
+    ours = {value.key.lower(): value for value in git if value.key.lower().startswith(_PREFIX)}
     return tuple(
-        f"unknown git setting {quote(key)} in {value.origin}{suggest(key, known.values())}"
-        for key, value in unknown.items()
+        f"unknown git setting {quote(value.key)} in {value.origin}{_suggest_key(key)}"
+        for key, value in ours.items()
+        if key not in known
     )
+
+
+def _suggest_key(key: str) -> str:
+    names = (setting.key.removeprefix(_PREFIX) for setting in SETTINGS)
+    return suggest(key.removeprefix(_PREFIX), names)
 
 
 class _Reader:

@@ -1,0 +1,302 @@
+"""Host settings: their sources, and values as git understands them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Repo
+
+from gitlimmat.config.records import Config
+from gitlimmat.config.settings import SETTINGS, Settings, Source, resolve
+from gitlimmat.config.values import expand_home, parse_bool, parse_int, parse_notes_ref
+from gitlimmat.errors import ConfigError, UsageError
+from gitlimmat.model import ConfigValue, Test
+
+
+def _git(key: str, value: str | None, scope: str = "local", origin: str = "file:.git/config") -> ConfigValue:
+    return ConfigValue(key=key.lower(), value=value, scope=scope, origin=origin)
+
+
+def _resolve(
+    *git: ConfigValue,
+    file: Config | None = None,
+    environment: dict[str, str] | None = None,
+    **options: str | int | Path | None,
+) -> Settings:
+    return resolve(
+        options=options,
+        environment=environment or {},
+        git=git,
+        processors=6,
+        cwd=Path("/cwd"),
+        top=Path("/top"),
+        file=file,
+    )
+
+
+def test_settings_have_defaults() -> None:
+    """With nothing said, every setting has its documented default, and says so."""
+    found = _resolve()
+    assert found == Settings(
+        num_worktrees=8,
+        jobs=6,
+        worktree_dir=None,
+        worktree_prefix="limmat-worktree",
+        result_db=None,
+        base=None,
+        notes_ref="refs/notes/limmat",
+        config=None,
+        cache_size=2 * 1024**3,
+        origins={setting.name: "default" for setting in SETTINGS},
+        sources={setting.name: Source.DEFAULT for setting in SETTINGS},
+    )
+    assert set(Settings.__struct_fields__) - {setting.name for setting in SETTINGS} == {
+        "origins",
+        "sources",
+        "warnings",
+    }
+
+
+def test_settings_take_the_strongest_source() -> None:
+    """Option, environment, git config, file, default: the first that says something counts."""
+    file = Config(num_worktrees=4)
+    git = _git("limmat.numWorktrees", "3")
+    environment = {"LIMMAT_NUM_WORKTREES": "2"}
+    found = [
+        _resolve(git, file=file, environment=environment, num_worktrees=1),
+        _resolve(git, file=file, environment=environment),
+        _resolve(git, file=file),
+        _resolve(file=file),
+        _resolve(),
+    ]
+    assert [each.num_worktrees for each in found] == [1, 2, 3, 4, 8]
+    assert [each.origins["num_worktrees"] for each in found] == [
+        "option --num-worktrees",
+        "environment LIMMAT_NUM_WORKTREES",
+        "git config limmat.numWorktrees (local, file:.git/config)",
+        "file limmat.toml",
+        "default",
+    ]
+    assert [each.sources["num_worktrees"] for each in found] == list(Source)
+
+
+def test_settings_take_the_last_value_of_git_config() -> None:
+    """git lists values from the weakest to the strongest."""
+    found = _resolve(_git("limmat.jobs", "2", "global", "file:/home/u/.gitconfig"), _git("LIMMAT.JOBS", "1k"))
+    assert found.jobs == 1024
+    assert found.origins["jobs"] == "git config limmat.jobs (local, file:.git/config)"
+
+
+def test_jobs_follow_the_worktrees_when_those_are_stated() -> None:
+    """By default a job for each worktree asked for, else for each processor; 0 asks for the default."""
+    assert _resolve(num_worktrees=3).jobs == 3
+    assert _resolve(num_worktrees=3, jobs=2).jobs == 2
+    assert _resolve(_git("limmat.jobs", "5"), jobs=0).jobs == 6
+    assert _resolve(num_worktrees=0).jobs == 6
+
+
+def test_paths_are_absolute() -> None:
+    """Options and environment start where the user is, git config at the top of the worktree or at home."""
+    found = _resolve(
+        _git("limmat.resultDb", "~/db"),
+        _git("limmat.worktreeDir", "w"),
+        environment={"HOME": "/home/u", "LIMMAT_CONFIG": "x.toml"},
+    )
+    assert (found.result_db, found.worktree_dir, found.config) == (
+        Path("/home/u/db"),
+        Path("/top/w"),
+        Path("/cwd/x.toml"),
+    )
+    assert _resolve(config="/dev/stdin").config == Path("/dev/stdin")
+    assert _resolve(_git("limmat.config", "")).config is None
+
+
+def test_empty_variable_counts_as_unset_but_turns_notes_off() -> None:
+    """An empty LIMMAT_CONFIG names no file; an empty notes ref means no notes."""
+    empty = {"LIMMAT_CONFIG": "", "LIMMAT_JOBS": "", "LIMMAT_NOTES_REF": ""}
+    found = _resolve(_git("limmat.jobs", "2"), environment=empty)
+    assert (found.config, found.jobs, found.notes_ref) == (None, 2, None)
+
+
+def test_base_is_named_by_an_argument() -> None:
+    """The range's start is an argument of the command, and is kept as written."""
+    found = _resolve(_git("limmat.base", "origin/main"), base="HEAD~3")
+    assert (found.base, found.origins["base"]) == ("HEAD~3", "argument")
+
+
+@pytest.mark.parametrize(
+    ("git", "message"),
+    [
+        (
+            _git("limmat.jobs", "x"),
+            "bad numeric config value 'x' for 'limmat.jobs' in file:.git/config: invalid unit",
+        ),
+        (
+            _git("limmat.jobs", None),
+            "bad numeric config value '' for 'limmat.jobs' in file:.git/config: invalid unit",
+        ),
+        (
+            _git("limmat.cacheSize", "9999999999g"),
+            "bad numeric config value '9999999999g' for 'limmat.cacheSize' in file:.git/config: out of range",
+        ),
+        (
+            _git("limmat.numWorktrees", "-1"),
+            "bad numeric config value '-1' for 'limmat.numWorktrees' in file:.git/config: negative",
+        ),
+        (
+            _git("limmat.notesRef", "a..b"),
+            "bad config value 'a..b' for 'limmat.notesRef' in file:.git/config: not a valid ref name",
+        ),
+        (
+            _git("limmat.base", None),
+            "bad config value '' for 'limmat.base' in file:.git/config: it has no value",
+        ),
+        (
+            _git("limmat.config", "~u/x"),
+            "bad config value '~u/x' for 'limmat.config' in file:.git/config: only '~/' is understood",
+        ),
+        (
+            _git("limmat.worktreePrefix", "a/b"),
+            "bad config value 'a/b' for 'limmat.worktreePrefix' in file:.git/config: it has a '/'",
+        ),
+    ],
+)
+def test_settings_name_key_value_and_file_when_git_config_is_bad(git: ConfigValue, message: str) -> None:
+    """The user learns which line of which file to mend."""
+    with pytest.raises(ConfigError) as caught:
+        _resolve(git)
+    assert caught.value.message == message
+    assert caught.value.faults == (message,)
+
+
+def test_settings_tell_all_faults() -> None:
+    """Several bad values are one error; a bad value that a stronger source hides is none."""
+    with pytest.raises(ConfigError, match="2 settings are bad") as caught:
+        _resolve(_git("limmat.jobs", "x"), _git("limmat.cacheSize", "y"), environment={"LIMMAT_BASE": "z"})
+    assert len(caught.value.faults) == 2
+    assert _resolve(_git("limmat.jobs", "x"), jobs=1).jobs == 1
+
+
+def test_settings_blame_the_command_line_when_an_option_is_bad() -> None:
+    """A bad option is a usage error."""
+    with pytest.raises(UsageError, match="bad numeric value 'many' for '--jobs': invalid unit"):
+        _resolve(jobs="many")
+    with pytest.raises(ConfigError, match="bad numeric value 'many' for 'LIMMAT_JOBS'"):
+        _resolve(environment={"LIMMAT_JOBS": "many"})
+
+
+def test_settings_refuse_no_worktrees_when_a_test_needs_one() -> None:
+    """Nobody waits for a worktree that never comes; what says 0 is named."""
+    file = Config(tests=(Test(name="a", command="b"),))
+    with pytest.raises(ConfigError, match=r"'0' for 'limmat.numWorktrees' in .*: test 'a' needs a worktree"):
+        _resolve(_git("limmat.numWorktrees", "0"), file=file)
+    inside = Config(tests=(Test(name="a", command="b", requires_worktree=False),))
+    assert _resolve(file=inside, num_worktrees=0).num_worktrees == 0
+
+
+def test_unknown_keys_of_ours_are_warnings() -> None:
+    """A misspelt key does not stop anyone, but is not silent either; keys of others are not our concern."""
+    found = _resolve(_git("limmat.numWorktree", "3"), _git("limmat.x.y", "1"), _git("core.bare", "false"))
+    assert found.warnings == (
+        "unknown git setting 'limmat.numworktree' in file:.git/config, did you mean 'numWorktrees'?",
+        "unknown git setting 'limmat.x.y' in file:.git/config",
+    )
+
+
+NUMBERS = (
+    "0", "1", "-1", "+7", " 5", "5 ", "010", "08", "0x10", "0X1f", "0xg", "1k", "1K", "3m", "1g", "2g", "-2g",
+    "1kk", "k", "2147483647", "2147483648", "-2147483648", "-2147483649", "1.5", "1_0", "",
+    "x", "0x", "1 k", "--1", "٣", "\t1",
+)  # fmt: skip
+WORDS = (
+    "true",
+    "TRUE",
+    "yes",
+    "Yes",
+    "on",
+    "false",
+    "no",
+    "off",
+    "",
+    "1",
+    "0",
+    "2",
+    "-1",
+    "0x0",
+    "1k",
+    "y",
+    "t",
+    "x",
+)
+REFS = (
+    "a", "a/b", "notes/a", "refs/notes/a", "refs/heads/a", "a.lock", "a.lock/b", "a..b", ".a", "a/.b", "a.",
+    "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a@{1}", "@", "a//b", "/a", "a/", "a\x7f", "é",
+    "a\tb", "a.lockx", "{", "-a",
+)  # fmt: skip
+
+
+def _git_says(repo: Repo, kind: str, value: str) -> str | None:
+    done = subprocess.run(
+        ["git", "config", "--file", "-", f"--type={kind}", "x.y"],
+        input='[x]\n\ty = "' + value.replace("\\", "\\\\") + '"\n',
+        cwd=repo.path,
+        env=repo.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _ours(read: Callable[[str], object], value: str) -> str | None:
+    try:
+        return str(read(value)).lower()
+    except ValueError:
+        return None
+
+
+def test_numbers_are_those_of_git(repo: Repo) -> None:
+    """Units, bases, signs and blanks: what git takes for a number we do, up to the range of an int."""
+
+    def wide(text: str) -> int:
+        return parse_int(text, limit=(1 << 63) - 1)
+
+    assert {text: _ours(wide, text) for text in NUMBERS} == {
+        text: _git_says(repo, "int", text) for text in NUMBERS
+    }
+    assert (_ours(parse_int, "2g"), _ours(parse_int, "2147483647")) == (None, "2147483647")
+
+
+def test_truth_values_are_those_of_git(repo: Repo) -> None:
+    """Words in any case, numbers, and a key without a value."""
+    assert {text: _ours(parse_bool, text) for text in WORDS} == {
+        text: _git_says(repo, "bool", text) for text in WORDS
+    }
+    assert parse_bool(None) is True
+
+
+def test_notes_refs_are_those_of_git(repo: Repo) -> None:
+    """A short name is completed as `git notes --ref` does, and one that no ref can have is refused."""
+    for name in REFS:
+        completed = repo.git("notes", f"--ref={name}", "get-ref")
+        checked = subprocess.run(["git", "check-ref-format", completed], env=repo.environment, check=False)
+        assert _ours(parse_notes_ref, name) == (completed if checked.returncode == 0 else None), name
+
+
+@pytest.mark.parametrize("word", ["off", "no", "false", "", "0", "OFF"])
+def test_notes_are_off_when_the_value_is_false(word: str) -> None:
+    """Any spelling of false turns the view off; true gives the default back."""
+    assert parse_notes_ref(word) is None
+    assert parse_notes_ref("true") == parse_notes_ref(None) == "refs/notes/limmat"
+
+
+def test_home_is_expanded_as_git_does() -> None:
+    """Only a leading tilde means the home directory."""
+    assert expand_home("~", "/h").rstrip("/") == "/h"
+    assert expand_home("~/a/~", "/h") == "/h/a/~"
+    assert expand_home("a/~", None) == "a/~"
+    with pytest.raises(ValueError, match="HOME"):
+        expand_home("~/a", None)
