@@ -291,9 +291,7 @@ class _Reader:
     def _error(self, message: str, faults: tuple[str, ...]) -> LimmatError:
         if all(source is Source.OPTION for source, _ in self._faults):
             return UsageError("; ".join(faults))
-        return ConfigError(
-            message, faults=faults, hint="`git limmat config` shows where each value comes from"
-        )
+        return ConfigError(message, faults=faults, hint="see HOST SETTINGS in limmat.toml(5)")
 
     def _find(self, name: str) -> str | None:
         """Return the text of the strongest source and note it; None is the default, or a key without `=`."""
