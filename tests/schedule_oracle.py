@@ -1,0 +1,182 @@
+"""A schedule that is slow and simple: it looks at everything anew each time, without heaps and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gitlimmat.model import Outcome, Resource
+from gitlimmat.plan.cases import Case, JobKey
+from gitlimmat.plan.schedule import Retargeted, Start, Verdict
+
+Told = tuple[str, Outcome, str]
+
+
+class Oracle:
+    """Follows a `Schedule` step by step, says what it must answer, and checks what it did answer."""
+
+    def __init__(
+        self, cases: Sequence[Case], jobs: int, worktrees: int, resources: Sequence[Resource]
+    ) -> None:
+        self.limits = (jobs, worktrees)
+        self.values = {resource.name: resource.tokens for resource in resources}
+        self.own: dict[JobKey, Outcome] = {}
+        self.derived: dict[JobKey, tuple[Outcome, str]] = {}
+        self.running: dict[JobKey, Start] = {}
+        self.busy: dict[JobKey, Case] = {}
+        self.told: set[JobKey] = set()
+        self.again: set[JobKey] = set()
+        self.outdated: set[JobKey] = set()
+        self.cases: dict[JobKey, list[Case]] = {}
+        self.want(cases)
+
+    def want(self, cases: Sequence[Case]) -> None:
+        self.cases = {}
+        for case in sorted(cases, key=lambda case: case.rank):
+            self.cases.setdefault(case.key, []).append(case)
+        self.commits = {(case.commit.id, case.test.name): case.key for case in cases}
+
+    def dependencies(self, key: JobKey) -> dict[str, JobKey]:
+        case = self.cases[key][0]
+        return {name: self.commits[case.commit.id, name] for name in case.test.depends_on}
+
+    def outcome(self, key: JobKey) -> Outcome | None:
+        return self.own.get(key) or self.derived.get(key, (None, ""))[0]
+
+    def idle(self) -> list[JobKey]:
+        """Jobs that are neither over nor in anyone's hands, by rank."""
+        held = self.running.keys() | self.busy.keys()
+        return [key for key in self.cases if key not in held and self.outcome(key) is None]
+
+    def state(self, key: JobKey) -> str:
+        if key in self.running or key in self.busy:
+            return "RUNNING" if key in self.running else "BUSY"
+        if self.outcome(key) is not None:
+            return "DONE"
+        passed = all(self.outcome(each) is Outcome.PASSED for each in self.dependencies(key).values())
+        return "READY" if passed else "WAITING"
+
+    def starts(self) -> list[tuple[Case, dict[str, tuple[str, ...]]]]:
+        """Go through all by rank, and start what fits in what is left."""
+        slots = self.limits[0] - len(self.running)
+        worktrees = self.limits[1] - sum(start.case.test.requires_worktree for start in self.running.values())
+        used = [(n, v) for start in self.running.values() for n, vs in start.tokens.items() for v in vs]
+        expected = []
+        for key in self.idle():
+            test = self.cases[key][0].test
+            free = {n: [v for v in self.values[n] if (n, v) not in used] for n in self.values}
+            fits = all(need.count <= len(free[need.name]) for need in test.resources)
+            if self.state(key) == "READY" and slots and fits and worktrees >= test.requires_worktree:
+                tokens = {need.name: tuple(free[need.name][: need.count]) for need in test.resources}
+                used += [(n, v) for n, values in tokens.items() for v in values]
+                slots, worktrees = slots - 1, worktrees - test.requires_worktree
+                expected.append((self.cases[key][0], tokens))
+        return expected
+
+    def started(self, starts: Sequence[Start]) -> None:
+        assert [(start.case, start.tokens) for start in starts] == self.starts()
+        self.running |= {start.case.key: start for start in starts}
+
+    def finished(self, key: JobKey, outcome: Outcome) -> None:
+        if key not in self.running:
+            self.learned({key: outcome})
+            return
+        del self.running[key]
+        if key in self.outdated:
+            outcome = Outcome.CANCELLED
+        runs_again = key in self.again and not outcome.is_verdict
+        for flags in (self.told, self.again, self.outdated):
+            flags.discard(key)
+        if key in self.cases and not runs_again:
+            self.own[key] = outcome
+
+    def learned(self, outcomes: dict[JobKey, Outcome]) -> None:
+        for key, outcome in outcomes.items():
+            if key in self.cases and key not in self.running and self.outcome(key) is None:
+                self.busy.pop(key, None)
+                self.own[key] = outcome
+
+    def became_busy(self, key: JobKey) -> list[Told]:
+        """Return the verdicts about the job itself."""
+        if key not in self.running:
+            return []
+        if key in self.told:
+            self.finished(key, Outcome.CANCELLED)
+            return self.verdicts_of(key, Outcome.CANCELLED, "") if key in self.own else []
+        self.busy[key] = self.running.pop(key).case
+        return []
+
+    def cancelled(self) -> list[Told]:
+        ended = [*self.idle(), *self.busy]
+        self.busy = {}
+        self.own |= dict.fromkeys(ended, Outcome.CANCELLED)
+        self.told |= self.running.keys()
+        self.again.clear()
+        return [told for key in ended for told in self.verdicts_of(key, Outcome.CANCELLED, "")]
+
+    def retargeted(
+        self, cases: Sequence[Case], outdated: Callable[[JobKey], bool], answer: Retargeted
+    ) -> list[Told]:
+        """Check what is to be stopped; return the verdicts known before that still hold."""
+        wanted = {case.key for case in cases}
+        dropped = {key for key in (*self.cases, *self.running) if key not in wanted or outdated(key)}
+        stop = [start.case for key, start in self.running.items() if key in dropped - self.told]
+        abandon = [case for key, case in self.busy.items() if key in dropped]
+        assert sorted(c.rank for c in answer.stop) == sorted(c.rank for c in stop)
+        assert {c.key for c in answer.stop} == {c.key for c in stop}
+        assert {c.key for c in answer.abandon} == {c.key for c in abandon}
+        before, self.derived = self.derived, {}
+        self.told |= {case.key for case in stop}
+        self.again = self.told & self.running.keys() & wanted
+        self.outdated |= self.running.keys() & wanted & dropped
+        self.busy = {key: case for key, case in self.busy.items() if key not in dropped}
+        self.own = {
+            key: outcome
+            for key, outcome in self.own.items()
+            if key not in dropped and outcome is not Outcome.CANCELLED
+        }
+        self.want(cases)
+        self.check([(v.case.commit.id + v.case.test.name, v.outcome, v.reason) for v in answer.verdicts])
+        for key, (_, reason) in before.items():
+            if key in self.derived and key not in dropped:
+                name = reason.split("'")[1]
+                still = name in self.dependencies(key) and self.outcome(self.dependencies(key)[name])
+                if still not in (None, False, Outcome.PASSED):
+                    assert self.derived[key][1].split("'")[1] == name
+        return []
+
+    def verdicts_of(self, key: JobKey, outcome: Outcome, reason: str) -> list[Told]:
+        return [(case.commit.id + key.test, outcome, reason) for case in self.cases[key]]
+
+    def check_verdicts(self, verdicts: Sequence[Verdict], others: Sequence[Told] = ()) -> None:
+        """Check what a step told beside `others`: all that can now never run, once, with a true reason."""
+        told = [(v.case.commit.id + v.case.test.name, v.outcome, v.reason) for v in verdicts]
+        for each in others:
+            told.remove(each)
+        self.check(told)
+
+    def check(self, told: list[Told]) -> None:
+        told = list(told)
+        while blocked := [key for key in self.idle() if self._obstacles(key)]:
+            before = len(told)
+            for key in blocked:
+                for verdict in self._obstacles(key):
+                    lines = self.verdicts_of(key, *verdict)
+                    if lines[0] in told:
+                        self.derived[key] = verdict
+                        for line in lines:
+                            told.remove(line)
+                        break
+            assert len(told) < before, f"nobody was told about {blocked}, only {told}"
+        assert not told, "someone was told what is not so"
+
+    def _obstacles(self, key: JobKey) -> list[tuple[Outcome, str]]:
+        found = []
+        for name, dependency in self.dependencies(key).items():
+            match self.outcome(dependency):
+                case None | Outcome.PASSED:
+                    continue
+                case Outcome.SKIPPED:
+                    found.append((Outcome.SKIPPED, f"dependency '{name}' skipped"))
+                case outcome:
+                    found.append((Outcome.ERRORED, f"dependency '{name}' {outcome.value}"))
+        return found
