@@ -76,7 +76,7 @@ def report(error: LimmatError) -> None:
     sys.stdout.flush()
     word = "error" if error.status == _USAGE_ERROR else "fatal"
     sys.stderr.write(f"{word}: {error.message}\n")
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError) and len(error.faults) > 1:
         for fault in error.faults:
             sys.stderr.write(f"  {fault}\n")
     if error.hint:

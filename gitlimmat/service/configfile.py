@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from gitlimmat.config.definition import input_patterns
 from gitlimmat.config.parse import parse
 from gitlimmat.config.records import Config
 from gitlimmat.errors import ConfigError
@@ -73,20 +74,19 @@ def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequ
     base = config.parent if config is not None else Path.cwd()
     digests: dict[str, str] = {}
     return {
-        test.name: [(path, _content_digest(base, path, digests)) for path in _matches(base, test)]
-        for test in tests
-        if test.inputs
+        name: [(path, _content_digest(base, path, digests)) for path in _matches(base, name, patterns)]
+        for name, patterns in input_patterns(tests).items()
     }
 
 
-def _matches(base: Path, test: Test) -> list[str]:
+def _matches(base: Path, name: str, patterns: Sequence[str]) -> list[str]:
     found: set[str] = set()
-    for pattern in test.inputs:
+    for pattern in patterns:
         paths = glob.glob(pattern, root_dir=base, recursive=True, include_hidden=True)
         files = [path for path in paths if (base / path).is_file()]
         if not files:
             raise ConfigError(
-                f"no file matches '{pattern}' in the inputs of test '{test.name}'",
+                f"no file matches '{pattern}' in the inputs of test '{name}'",
                 hint=f"patterns are relative to '{base}'",
             )
         found.update(files)

@@ -163,7 +163,7 @@ class Workshop:
 
     def _attempt(self, case: Case, directory: RunDirectory, end: JobEnd) -> Attempt:
         outcome, reason = classify(case.test, end)
-        has_artifacts = any(os.scandir(directory.artifacts))
+        has_artifacts = not _is_empty(directory.artifacts)
         result = Result(
             test=case.test.name,
             digest="",
@@ -189,3 +189,12 @@ class Workshop:
             self._kept.append(directory)
             self._artifacts.keep(case.key, directory.artifacts)
         return Attempt(record=record, directory=directory)
+
+
+def _is_empty(directory: Path) -> bool:
+    """Whether there is nothing to keep; a directory that the job has removed is as empty as can be."""
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True

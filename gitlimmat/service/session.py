@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
+from gitlimmat.errors import LimmatError
 from gitlimmat.service.events import Event
 from gitlimmat.service.project import Project
 from gitlimmat.service.run import Run, RunRequest, Summary
@@ -26,7 +27,7 @@ def run_to_end(project: Project, request: RunRequest, listen: Callable[[Event], 
         with_signals(run.stop)
         return await run.execute()
 
-    return asyncio.run(work())
+    return run_loop(work())
 
 
 def dry_run(project: Project, request: RunRequest, listen: Callable[[Event], None]) -> Summary:
@@ -42,5 +43,24 @@ def with_signals(stop: Callable[[], None]) -> None:
 
 
 def run_loop(work: Coroutine[None, None, T]) -> T:
-    """Run a coroutine to its end in a loop of its own."""
-    return asyncio.run(work)
+    """Run a coroutine to its end in a loop of its own.
+
+    Raises: what it raises; of a group of errors that all are for the user, the first.
+    """
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        error = _only_user_errors(group)
+        if error is None:
+            raise
+        raise error from group
+
+
+def _only_user_errors(group: BaseExceptionGroup[BaseException]) -> LimmatError | None:
+    first, rest = group.split(LimmatError)
+    if rest is not None:
+        return None
+    error: BaseException | None = first
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, LimmatError) else None
