@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -42,11 +43,28 @@ class Git(msgspec.Struct, frozen=True):
         """
         done = self.run(arguments, stdin=stdin)
         if check and done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            raise GitError(
-                f"git {arguments[0]} failed with status {done.returncode}: {_first_line(said)}", stderr=said
-            )
+            raise _failure(arguments[0], done)
         return done.stdout
+
+    def call_into(self, out: IO[bytes], *arguments: str) -> None:
+        """Run `git <arguments>` with its standard output going to an open file.
+
+        Raises: GitError when git cannot be started, or fails; some output may have been written.
+        """
+        try:
+            done = subprocess.run(
+                [self.binary, *self.prefix, *arguments],
+                cwd=self.directory,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        except OSError as error:
+            raise _cannot_start(self, error) from error
+        if done.returncode != 0:
+            raise _failure(arguments[0], done)
 
     def text(self, *arguments: str, stdin: bytes | None = None) -> str:
         """Run `git <arguments>` and return its output as text, undecodable bytes kept as surrogates."""
@@ -88,6 +106,11 @@ def _cannot_start(git: Git, error: OSError) -> GitError:
     return GitError(
         f"cannot run '{git.binary}': {error.strerror}", hint="install git, or name it with --git-binary"
     )
+
+
+def _failure(command: str, done: subprocess.CompletedProcess[bytes]) -> GitError:
+    said = done.stderr.decode(errors="replace").strip()
+    return GitError(f"git {command} failed with status {done.returncode}: {_first_line(said)}", stderr=said)
 
 
 def _first_line(text: str) -> str:

@@ -1,0 +1,253 @@
+"""Objects: read them with damage told apart, compute many in memory and write them durably.
+
+Layer:  git.
+Format: git's own: loose objects, and packs that `git index-pack` makes from a stream.
+
+Ids are computed here, so a whole set of trees can be built before anything is written. A few objects
+become loose ones, each flushed; many become one pack, flushed once. Big files never pass through memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from gitlimmat.errors import GitError, LimmatError
+from gitlimmat.git.repository import Repository
+
+if TYPE_CHECKING:
+    import pygit2
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+MODE_TREE, MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK = 0o040000, 0o100644, 0o100755, 0o120000
+BIG = 1 << 20  # files of this many bytes and more are written by git itself
+
+_COMMIT, _TREE, _BLOB = 1, 2, 3
+_NAMES = {_COMMIT: b"commit", _TREE: b"tree", _BLOB: b"blob"}
+_MOST_LOOSE = 16  # up to here flushing each costs no more than starting index-pack (measured)
+_MOST_PENDING = 32 << 20
+_ARGUMENTS = 256
+
+
+class DamagedObjectError(LimmatError):
+    """An object is missing, unreadable or of another kind than what points to it says."""
+
+
+class Entry(NamedTuple):
+    """One entry of a tree: git's mode and the full hexadecimal id."""
+
+    mode: int
+    oid: str
+
+
+class Listed(NamedTuple):
+    """One line of a recursive listing. `path` is relative and as stored; `size` is 0 for a tree."""
+
+    mode: int
+    oid: str
+    size: int
+    path: bytes
+
+
+def read_blob(objects: pygit2.Repository, oid: str) -> bytes:
+    """Return the content of a blob.
+
+    Raises: DamagedObjectError when it is missing, unreadable or not a blob.
+    """
+    return _read(objects, oid, _BLOB)
+
+
+def read_tree(objects: pygit2.Repository, oid: str) -> dict[bytes, Entry]:
+    """Return the entries of a tree in git's order.
+
+    Raises: DamagedObjectError when it is missing, unreadable or not a tree.
+    """
+    raw = _read(objects, oid, _TREE)
+    entries: dict[bytes, Entry] = {}
+    position = 0
+    try:
+        while position < len(raw):
+            space = raw.index(b" ", position)
+            end = raw.index(b"\0", space)
+            mode = int(raw[position:space], 8)
+            entries[raw[space + 1 : end]] = Entry(mode, raw[end + 1 : end + 21].hex())
+            position = end + 21
+    except ValueError as error:
+        raise DamagedObjectError(f"cannot read tree '{oid}': {error}") from error
+    return entries
+
+
+def has_object(objects: pygit2.Repository, oid: str) -> bool:
+    """Whether an object of this id is there; its content is not looked at."""
+    return oid in objects
+
+
+def list_tree(repository: Repository, oid: str) -> tuple[Listed, ...]:
+    """Return everything below a tree, directories before what is in them, in git's order.
+
+    Raises: DamagedObjectError when any tree or blob below is missing.
+    """
+    if oid == EMPTY_TREE:
+        return ()
+    try:
+        out = repository.git.call("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", oid)
+    except GitError as error:
+        raise DamagedObjectError(f"cannot read tree '{oid}': {error}") from error
+    listed = []
+    for line in out.split(b"\0")[:-1]:
+        about, _, path = line.partition(b"\t")
+        mode, _, blob, size = about.split()
+        listed.append(Listed(int(mode, 8), blob.decode(), 0 if size == b"-" else int(size), path))
+    return tuple(listed)
+
+
+def copy_blob(repository: Repository, oid: str, out: IO[bytes]) -> None:
+    """Copy the content of a blob of any size to a file, through git and not through our memory.
+
+    Raises: DamagedObjectError when it cannot be read; part of it may have been written.
+    """
+    try:
+        repository.git.call_into(out, "cat-file", "blob", oid)
+    except GitError as error:
+        raise DamagedObjectError(f"cannot read blob '{oid}': {error}") from error
+
+
+def blob_id(data: bytes) -> str:
+    """Return the id a blob with this content has."""
+    return _id(_BLOB, data)
+
+
+class ObjectBatch:
+    """Objects to write together: add in any order, then `write`, then let a ref point at them.
+
+    Not for use by two threads at once.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._pending: dict[str, tuple[int, bytes]] = {}
+        self._bytes = 0
+
+    def blob(self, data: bytes) -> str:
+        """Add a blob and return its id."""
+        return self._add(_BLOB, data)
+
+    def tree(self, entries: Mapping[bytes, Entry]) -> str:
+        """Add a tree and return its id; the order of `entries` does not matter."""
+        return self._add(_TREE, _tree_text(entries))
+
+    def commit(self, text: bytes) -> str:
+        """Add a commit given as its raw text and return its id."""
+        return self._add(_COMMIT, text)
+
+    def big_files(self, paths: Sequence[Path]) -> list[str]:
+        """Store the content of files as blobs at once, whatever their size, and return the ids in order.
+
+        Raises: GitError when a file cannot be read or stored.
+        """
+        oids: list[str] = []
+        for start in range(0, len(paths), _ARGUMENTS):
+            words = [os.fspath(path) for path in paths[start : start + _ARGUMENTS]]
+            oids += self._repository.git.text("hash-object", "-w", "--no-filters", "--", *words).split()
+        return oids
+
+    def write(self) -> None:
+        """Make all added objects durable. On return they survive a crash of the machine.
+
+        Raises: GitError or OSError when that failed; some of them may have been written.
+        """
+        pending, self._pending, self._bytes = self._pending, {}, 0
+        if len(pending) > _MOST_LOOSE:
+            try:
+                self._repository.git.call("index-pack", "--stdin", stdin=_pack(list(pending.values())))
+                return
+            except GitError:
+                # git compares with what is there already and gives up where that is damaged. Loose
+                # objects replace it; a full disk fails again here, with its own words.
+                pass
+        for oid, (kind, data) in pending.items():
+            _write_loose(self._repository.common_dir / "objects", oid, kind, data)
+
+    def _add(self, kind: int, data: bytes) -> str:
+        oid = _id(kind, data)
+        if oid not in self._pending:
+            self._pending[oid] = (kind, data)
+            self._bytes += len(data)
+            if self._bytes > _MOST_PENDING:
+                self.write()
+        return oid
+
+
+def _read(objects: pygit2.Repository, oid: str, kind: int) -> bytes:
+    import pygit2
+
+    try:
+        found, data = objects.read(oid)
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise DamagedObjectError(f"cannot read {_NAMES[kind].decode()} '{oid}': {error}") from error
+    if found != kind:
+        raise DamagedObjectError(f"cannot read {_NAMES[kind].decode()} '{oid}': it is something else")
+    return data
+
+
+def _id(kind: int, data: bytes) -> str:
+    digest = hashlib.sha1(b"%s %d\0" % (_NAMES[kind], len(data)), usedforsecurity=False)
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def _tree_text(entries: Mapping[bytes, Entry]) -> bytes:
+    def order(item: tuple[bytes, Entry]) -> bytes:
+        return item[0] + b"/" if item[1].mode == MODE_TREE else item[0]
+
+    return b"".join(
+        b"%o %s\0%s" % (entry.mode, name, bytes.fromhex(entry.oid))
+        for name, entry in sorted(entries.items(), key=order)
+    )
+
+
+def _pack(pending: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return a pack of whole objects (gitformat-pack(5)); ids are left to whoever indexes it."""
+    parts = [struct.pack(">4sII", b"PACK", 2, len(pending))]
+    for kind, data in pending:
+        parts += (_pack_header(kind, len(data)), zlib.compress(data, 1))
+    digest = hashlib.sha1(usedforsecurity=False)
+    for part in parts:
+        digest.update(part)
+    return b"".join((*parts, digest.digest()))
+
+
+def _pack_header(kind: int, size: int) -> bytes:
+    byte, size = kind << 4 | size & 15, size >> 4
+    header = bytearray()
+    while size:
+        header.append(byte | 128)
+        byte, size = size & 127, size >> 7
+    header.append(byte)
+    return bytes(header)
+
+
+def _write_loose(directory: Path, oid: str, kind: int, data: bytes) -> None:
+    """Write one loose object under its name, replacing what is there: it may be damaged."""
+    folder = directory / oid[:2]
+    mode = directory.stat().st_mode & 0o7777  # a shared repository shows in the mode of this directory
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        folder.chmod(mode)
+    handle, temporary = tempfile.mkstemp(prefix="tmp_obj_", dir=folder)  # git prunes what has this name
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(zlib.compress(b"%s %d\0" % (_NAMES[kind], len(data)) + data, 1))
+            os.fchmod(handle, 0o444 & mode)
+            out.flush()
+            os.fsync(handle)
+        Path(temporary).replace(folder / oid[2:])
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,95 @@
+"""What was read from the store, remembered by object id, with damage told once.
+
+Layer: store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from gitlimmat.git.objects import DamagedObjectError, Entry, read_blob, read_tree
+from gitlimmat.model import Result
+from gitlimmat.store.record import split_lines
+
+if TYPE_CHECKING:
+    import pygit2
+
+_MOST_ENTRIES = 50_000  # about 15 MB
+_MOST_RESULTS = 20_000  # about 20 MB
+
+
+class Memory:
+    """Objects read through one repository. Missing and damaged ones are absent, with a warning once.
+
+    What is remembered serves every later view as well, because an id always means the same content.
+    """
+
+    def __init__(self, objects: pygit2.Repository, warn: Callable[[str], None]) -> None:
+        self.objects = objects
+        self._warn = warn
+        self._told: set[str] = set()
+        self._trees: dict[str, Mapping[bytes, Entry]] = {}
+        self._entries = 0
+        self._results: dict[str, tuple[Result, ...]] = {}
+        self._lines = 0
+
+    def warn(self, message: str) -> None:
+        """Pass on a warning the first time it is given."""
+        if message not in self._told:
+            self._told.add(message)
+            self._warn(message)
+
+    def tree(self, oid: str) -> Mapping[bytes, Entry]:
+        """Return the entries of a tree; a damaged one has none."""
+        found = self._trees.get(oid)
+        if found is None:
+            try:
+                found = read_tree(self.objects, oid)
+            except DamagedObjectError as error:
+                self.warn(f"some results are lost: {error}")
+                return {}
+            self._entries += len(found)
+            if self._entries > _MOST_ENTRIES:
+                self._trees = {}
+                self._entries = len(found)
+            self._trees[oid] = found
+        return found
+
+    def is_readable(self, oid: str) -> bool:
+        """Whether a tree can be read."""
+        try:
+            read_tree(self.objects, oid)
+        except DamagedObjectError:
+            return False
+        return True
+
+    def blob(self, oid: str) -> bytes | None:
+        """Return the content of a blob, None for a damaged one."""
+        try:
+            return read_blob(self.objects, oid)
+        except DamagedObjectError as error:
+            self.warn(f"some results are lost: {error}")
+            return None
+
+    def results(self, oid: str) -> tuple[Result, ...]:
+        """Return the results in a blob of lines, oldest first; lines that cannot be read are left out."""
+        found = self._results.get(oid)
+        if found is None:
+            found = self._decode(oid)
+            self._lines += len(found)
+            if self._lines > _MOST_RESULTS:
+                self._results = {}
+                self._lines = len(found)
+            self._results[oid] = found
+        return found
+
+    def _decode(self, oid: str) -> tuple[Result, ...]:
+        decoded = [result for _, result in split_lines(self.blob(oid) or b"")]
+        readable = tuple(result for result in decoded if result is not None)
+        if len(readable) < len(decoded):
+            self.warn(
+                "some stored results cannot be read and are ignored: "
+                "they are damaged, or a newer git-limmat wrote them"
+            )
+        return readable

@@ -1,0 +1,193 @@
+"""Directories that running jobs write to, and their removal also after a crash.
+
+Layer:  store.
+Owns:   `<state>/runs`: `<session>.<n>/` for each job, with `job.json`, the output files and `artifacts/`, and
+        `<session>.lock`, locked while the process that made them lives.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from gitlimmat.errors import StoreError
+from gitlimmat.model import Commit
+from gitlimmat.store.locks import is_file_at, try_flock
+from gitlimmat.store.removal import remove_tree
+
+# ruff: noqa: PTH102
+# One directory is made for each job, so these are calls and strings and not objects.
+
+STREAMS = ("output", "stdout", "stderr")
+_NAME = re.compile(r"(?P<session>[0-9]+-[0-9a-f]+)\.[0-9]+")
+
+
+class RunningJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What `job.json` says of a job. Units: `started` is seconds since the epoch in UTC."""
+
+    test: str
+    commit: str
+    subject: str
+    started: float
+    pid: int
+
+
+class RunDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """The directory of one job. The files in `outputs` do not exist until the job's output is opened."""
+
+    path: Path
+    outputs: Mapping[str, Path]
+    artifacts: Path
+
+    def remove(self) -> None:
+        """Remove it with all in it. What cannot be removed stays for the next sweep."""
+        remove_tree(self.path)
+
+
+class Runs:
+    """Makes directories for the jobs of this process. At first use, those of dead processes are removed."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._top = os.fspath(state_dir / "runs")
+        self._session = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._count = 0
+        self._lock: int | None = None
+
+    def create(self, test: str, commit: Commit, subject: str) -> RunDirectory:
+        """Make the directory of one job.
+
+        Raises: StoreError when that is impossible.
+        """
+        try:
+            if self._lock is None:
+                self._begin()
+            self._count += 1
+            path = f"{self._top}/{self._session}.{self._count}"
+            os.mkdir(path, 0o777)
+            os.mkdir(f"{path}/artifacts", 0o777)
+            job = RunningJob(
+                test=test, commit=commit.id, subject=subject, started=time.time(), pid=os.getpid()
+            )
+            _write(f"{path}/job.json", msgspec.json.encode(job))
+        except OSError as error:
+            raise StoreError(f"cannot make a directory in '{self._top}': {error.strerror}") from error
+        return RunDirectory(
+            path=Path(path),
+            outputs={name: Path(f"{path}/{name}.txt") for name in STREAMS},
+            artifacts=Path(f"{path}/artifacts"),
+        )
+
+    def close(self) -> None:
+        """Let others remove what is left here."""
+        if self._lock is not None:
+            Path(self._top, f"{self._session}.lock").unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        top = Path(self._top)
+        top.mkdir(parents=True, exist_ok=True)
+        path = top / f"{self._session}.lock"
+        while self._lock is None:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            if try_flock(handle) and is_file_at(handle, path):
+                self._lock = handle
+            else:
+                os.close(handle)  # someone who sweeps took it for a leftover
+        sweep(top.parent)
+
+
+def running_jobs(state_dir: Path) -> dict[Path, RunningJob]:
+    """Return the directories of jobs of all live processes with what is known of each, oldest first."""
+    top = state_dir / "runs"
+    found: list[tuple[Path, RunningJob]] = []
+    alive: dict[str, bool] = {}
+    for path in _directories(top):
+        session = path.name.partition(".")[0]
+        if session not in alive:
+            alive[session] = _is_alive(top / f"{session}.lock")
+        if alive[session]:
+            try:
+                job = msgspec.json.decode((path / "job.json").read_bytes(), type=RunningJob)
+            except (OSError, msgspec.MsgspecError):
+                continue
+            found.append((path, job))
+    return dict(sorted(found, key=lambda item: item[1].started))
+
+
+def sweep(state_dir: Path) -> int:
+    """Remove the directories of dead processes; return how many there were."""
+    top = state_dir / "runs"
+    dead = 0
+    sessions: dict[str, list[Path]] = {}
+    for path in _directories(top):
+        sessions.setdefault(path.name.partition(".")[0], []).append(path)
+    for lock in top.glob("*.lock"):
+        sessions.setdefault(lock.stem, [])
+    for session, paths in sessions.items():
+        with _dead(top / f"{session}.lock") as is_dead:
+            if is_dead:
+                dead += sum(map(remove_tree, paths))
+    return dead
+
+
+@contextmanager
+def _dead(lock: Path) -> Iterator[bool]:
+    """Tell whether the process of a session is gone; if so, remove its lock file in the end.
+
+    The lock is held meanwhile: a process that has just made the file cannot come to life between.
+    """
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    except OSError:
+        yield False
+        return
+    try:
+        free = try_flock(handle)
+        yield free
+        if free:
+            lock.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _directories(top: Path) -> list[Path]:
+    try:
+        with os.scandir(top) as entries:
+            return [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name)]
+    except OSError:
+        return []
+
+
+def _is_alive(lock: Path) -> bool:
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        return not try_flock(handle, shared=True)
+    finally:
+        os.close(handle)
+
+
+def _write(path: str, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(handle, content)
+    finally:
+        os.close(handle)

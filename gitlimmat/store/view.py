@@ -1,0 +1,113 @@
+"""Results as they were at one moment: lookups that never write, wait or spawn.
+
+Layer: store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gitlimmat.git.objects import MODE_TREE, Entry, has_object
+from gitlimmat.model import Definition, Result
+from gitlimmat.store.memory import Memory
+from gitlimmat.store.names import DEFINITIONS, FORMAT, RESULTS, split_subject
+
+FORMAT_NUMBER = 1
+
+
+class View:
+    """The stored results at one moment. `root` is the id of the tree, None for an empty store."""
+
+    def __init__(self, memory: Memory, root: str | None) -> None:
+        self.root = root
+        self._memory = memory
+        self._top: Mapping[bytes, Entry] = memory.tree(root) if root is not None else {}
+        self._slots: dict[bytes, str | None] = {}
+
+    @property
+    def format(self) -> int | None:
+        """The number of the format this is stored in, None when it cannot be read."""
+        entry = self._top.get(FORMAT)
+        content = self._memory.blob(entry.oid) if entry is not None else None
+        if content is None:
+            return FORMAT_NUMBER
+        text = content.strip()
+        return int(text) if text.isdigit() else None
+
+    def history(self, subject: str) -> tuple[Result, ...]:
+        """Return all results about a subject, in the order they were stored: oldest first."""
+        entry = self._subject_tree(subject).get(RESULTS)
+        if entry is None or entry.mode == MODE_TREE:
+            return ()
+        return self._memory.results(entry.oid)
+
+    def known(self, subject: str, definition: Definition) -> Result | None:
+        """Return the newest result of this very definition that stands for a run, None when there is none.
+
+        A result whose artifacts are gone does not.
+        """
+        for result in self._matching(subject, definition):
+            if result.reusable and self._is_whole(result):
+                return result
+        return None
+
+    def latest(self, subject: str, definition: Definition) -> Result | None:
+        """Return the newest result of this very definition whatever its outcome."""
+        return next(self._matching(subject, definition), None)
+
+    def definition(self, digest: str) -> bytes | None:
+        """Return the text of the definition stored under a name, as results give it."""
+        entry = self._definitions.get(digest.encode())
+        return self._memory.blob(entry.oid) if entry is not None else None
+
+    def subjects(self) -> Iterator[str]:
+        """Yield every subject that has something stored, in order of its id."""
+        for first, entry in self._top.items():
+            if len(first) == 2 and entry.mode == MODE_TREE:
+                for rest in self._memory.tree(entry.oid):
+                    yield (first + rest).decode(errors="replace")
+
+    @property
+    def _definitions(self) -> Mapping[bytes, Entry]:
+        return self._directory(self._top, DEFINITIONS)
+
+    def _subject_tree(self, subject: str) -> Mapping[bytes, Entry]:
+        first, rest = split_subject(subject)
+        return self._directory(self._directory(self._top, first), rest)
+
+    def _directory(self, place: Mapping[bytes, Entry], name: bytes) -> Mapping[bytes, Entry]:
+        entry = place.get(name)
+        return self._memory.tree(entry.oid) if entry is not None and entry.mode == MODE_TREE else {}
+
+    def _matching(self, subject: str, definition: Definition) -> Iterator[Result]:
+        history = self.history(subject)
+        if history and (slot := self._slot(definition)) is not None:
+            for result in reversed(history):
+                if result.digest == slot and result.test == definition.test:
+                    yield result
+
+    def _slot(self, definition: Definition) -> str | None:
+        """Return the name this definition is stored under: its bytes decide, the digest only guides."""
+        if definition.text in self._slots:
+            return self._slots[definition.text]
+        found = None
+        for slot in slots(definition.digest):
+            if slot.encode() not in self._definitions:
+                break
+            if self.definition(slot) == definition.text:
+                found = slot
+                break
+        self._slots[definition.text] = found
+        return found
+
+    def _is_whole(self, result: Result) -> bool:
+        return result.artifacts is None or has_object(self._memory.objects, result.artifacts.oid)
+
+
+def slots(digest: str) -> Iterator[str]:
+    """Yield the names a definition with this digest may be stored under, in the order they are tried."""
+    yield digest
+    number = 1
+    while True:
+        yield f"{digest}-{number}"
+        number += 1
