@@ -46,6 +46,14 @@ class Entry(NamedTuple):
     oid: str
 
 
+class CommitHeader(NamedTuple):
+    """The header of a commit: its tree, its parents and the author line."""
+
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+
+
 class Listed(NamedTuple):
     """One line of a recursive listing. `path` is relative and as stored; `size` is 0 for a tree."""
 
@@ -81,6 +89,18 @@ def read_tree(objects: pygit2.Repository, oid: str) -> dict[bytes, Entry]:
     except ValueError as error:
         raise DamagedObjectError(f"cannot read tree '{oid}': {error}") from error
     return entries
+
+
+def read_commit(objects: pygit2.Repository, oid: str) -> CommitHeader:
+    """Return what the header of a commit says.
+
+    Raises: DamagedObjectError when it is missing, unreadable or not a commit.
+    """
+    header = _read(objects, oid, _COMMIT).partition(b"\n\n")[0].decode(errors="replace")
+    words = [line.partition(" ")[::2] for line in header.split("\n")]
+    found = {word: rest for word, rest in reversed(words)}
+    parents = tuple(rest for word, rest in words if word == "parent")
+    return CommitHeader(found.get("tree", ""), parents, found.get("author", ""))
 
 
 def has_object(objects: pygit2.Repository, oid: str) -> bool:

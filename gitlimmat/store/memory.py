@@ -1,4 +1,4 @@
-"""What was read from the store, remembered by object id, with damage told once.
+"""What was read from the store, remembered by object id, with damage told of.
 
 Layer: store.
 """
@@ -20,7 +20,7 @@ _MOST_RESULTS = 20_000  # about 20 MB
 
 
 class Memory:
-    """Objects read through one repository. Missing and damaged ones are absent, with a warning once.
+    """Objects read through one repository. Missing and damaged ones are absent, with a warning.
 
     What is remembered serves every later view as well, because an id always means the same content.
     """
@@ -28,17 +28,10 @@ class Memory:
     def __init__(self, objects: pygit2.Repository, warn: Callable[[str], None]) -> None:
         self.objects = objects
         self._warn = warn
-        self._told: set[str] = set()
         self._trees: dict[str, Mapping[bytes, Entry]] = {}
         self._entries = 0
         self._results: dict[str, tuple[Result, ...]] = {}
         self._lines = 0
-
-    def warn(self, message: str) -> None:
-        """Pass on a warning the first time it is given."""
-        if message not in self._told:
-            self._told.add(message)
-            self._warn(message)
 
     def tree(self, oid: str) -> Mapping[bytes, Entry]:
         """Return the entries of a tree; a damaged one has none."""
@@ -47,7 +40,7 @@ class Memory:
             try:
                 found = read_tree(self.objects, oid)
             except DamagedObjectError as error:
-                self.warn(f"some results are lost: {error}")
+                self._warn(f"some results are lost: {error}")
                 return {}
             self._entries += len(found)
             if self._entries > _MOST_ENTRIES:
@@ -69,7 +62,7 @@ class Memory:
         try:
             return read_blob(self.objects, oid)
         except DamagedObjectError as error:
-            self.warn(f"some results are lost: {error}")
+            self._warn(f"some results are lost: {error}")
             return None
 
     def results(self, oid: str) -> tuple[Result, ...]:
@@ -88,7 +81,7 @@ class Memory:
         decoded = [result for _, result in split_lines(self.blob(oid) or b"")]
         readable = tuple(result for result in decoded if result is not None)
         if len(readable) < len(decoded):
-            self.warn(
+            self._warn(
                 "some stored results cannot be read and are ignored: "
                 "they are damaged, or a newer git-limmat wrote them"
             )

@@ -65,7 +65,8 @@ class Store:
     ) -> None:
         self.repository = repository
         self.notes_ref = notes_ref
-        self.warn = warn
+        self._warn = warn
+        self._told: set[str] = set()
         self._directory = result_db.absolute() if result_db is not None else None
         self.state_dir = repository.state_dir if self._directory is None else self._directory / "limmat"
         self._found: Repository | None = None
@@ -83,6 +84,12 @@ class Store:
             self._found = make_database(self.repository.git, self._directory)
         return self._found or self.repository
 
+    def warn_once(self, message: str) -> None:
+        """Pass on a warning the first time it is given."""
+        if message not in self._told:
+            self._told.add(message)
+            self._warn(message)
+
     def view(self) -> View:
         """Return the results as they are now: the same object as before while nothing has changed.
 
@@ -91,7 +98,7 @@ class Store:
         root = self._read_root() if self._exists() else None
         view = self._view
         if view is None or view.root != root:
-            memory = self._memory if self._exists() else Memory(self.repository.objects, self.warn)
+            memory = self._memory if self._exists() else Memory(self.repository.objects, self.warn_once)
             view = self._view = View(memory, root)
         return view
 
@@ -196,7 +203,7 @@ class Store:
 
     @cached_property
     def _memory(self) -> Memory:
-        return Memory(self.database.objects, self.warn)
+        return Memory(self.database.objects, self.warn_once)
 
     def _exists(self) -> bool:
         """Whether there is a database yet."""
@@ -213,7 +220,7 @@ class Store:
         try:
             return read_ref(self._memory.objects, RESULTS_REF)
         except GitError as error:
-            self._memory.warn(f"stored results are ignored: {error}")
+            self.warn_once(f"stored results are ignored: {error}")
             return None
 
     def _root_to_replace(self) -> str | None:
@@ -222,11 +229,11 @@ class Store:
         try:
             root = read_ref(memory.objects, RESULTS_REF)
         except BrokenRefError as error:
-            memory.warn(f"all stored results are lost: {error}")
+            self.warn_once(f"all stored results are lost: {error}")
             delete_broken_ref(self.database.git, RESULTS_REF)
             return None
         if root is not None and not memory.is_readable(root):
-            memory.warn(f"stored results are replaced: tree '{root}' of '{RESULTS_REF}' cannot be read")
+            self.warn_once(f"stored results are replaced: tree '{root}' of '{RESULTS_REF}' cannot be read")
         return root
 
 
