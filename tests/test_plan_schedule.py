@@ -275,6 +275,35 @@ def test_retarget_wants_what_was_cancelled() -> None:
     assert names(schedule.start()) == ["a/x"]
 
 
+def test_cancel_all_counts_when_a_stopped_job_was_wanted_again() -> None:
+    """The last word counts: stopped, wanted again, and then cancelled with all others."""
+    here, away = plan_cases([commit("a")], [plain("x")]), plan_cases([], [])
+    schedule = Schedule(here, jobs=1, worktrees=1, resources=[])
+    schedule.start()
+    schedule.retarget(away)
+    schedule.retarget(here)
+    schedule.cancel_all()
+
+    schedule.finished(JobKey("a", "x"), Outcome.ERRORED)
+
+    assert schedule.done
+
+
+def test_a_busy_job_is_told_on_return_when_its_dependency_has_failed() -> None:
+    """A dependency may run anew while someone else has its dependent; how it ends counts afterwards."""
+    cases = plan_cases([commit("a")], [plain("x"), plain("y", "x")])
+    schedule = Schedule(cases, jobs=1, worktrees=1, resources=[])
+    schedule.learn(JobKey("a", "x"), Outcome.PASSED)
+    schedule.start()
+    schedule.busy(JobKey("a", "y"))
+    schedule.retarget(cases, outdated=lambda key: key.test == "x")
+    assert names(schedule.start()) == ["a/x"]
+    assert schedule.finished(JobKey("a", "x"), Outcome.FAILED) == []
+
+    assert said(schedule.retry(JobKey("a", "y"))) == ["a/y errored dependency 'x' failed"]
+    assert schedule.done
+
+
 @pytest.mark.parametrize(
     ("test", "message"),
     [
@@ -405,7 +434,7 @@ def drain(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
     raise AssertionError("the schedule never ends")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=250)
 @given(sets_of_tests(), histories(), st.integers(1, 4), st.integers(1, 3), st.integers())
 def test_schedule_equals_the_oracle_when_events_are_random(
     tests: list[Test], commits: list[Commit], jobs: int, worktrees: int, seed: int
@@ -425,7 +454,7 @@ def test_schedule_equals_the_oracle_when_events_are_random(
     drain(choice, schedule, oracle)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=250)
 @given(
     sets_of_tests(),
     st.lists(histories(), min_size=2, max_size=6),

@@ -56,11 +56,10 @@ def explain(repository: Repository, name: str) -> RevisionError:
     done = git.run(["rev-parse", "--verify", "--end-of-options", f"{name}"])
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode == 0:
-        oid = os.fsdecode(done.stdout).splitlines()[-1]
-        kind = os.fsdecode(git.call("cat-file", "-t", oid, check=False)).strip() or "missing object"
-        if kind == "tag":
-            kind = "tag of something else"
-        return RevisionError(f"'{name}' is a {kind}, not a commit")
+        kind = os.fsdecode(git.call("cat-file", "-t", done.stdout.decode().strip(), check=False)).strip()
+        if kind:  # none is an id in full of an object that is not here
+            kind = "tag of something else" if kind == "tag" else kind
+            return RevisionError(f"'{name}' is a {kind}, not a commit")
     if "is ambiguous" in said:
         hints = [line.removeprefix("hint:").strip() for line in said.splitlines() if line.startswith("hint:")]
         return RevisionError(

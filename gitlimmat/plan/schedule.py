@@ -194,7 +194,6 @@ class Schedule:
             elif job.state is not State.DONE:
                 self._end(job, Outcome.CANCELLED)
                 ended.append(job)
-        self._spread(ended)
         return sorted((verdict for job in ended for verdict in _verdicts(job)), key=_by_rank)
 
     def retarget(self, cases: Iterable[Case], *, outdated: Callable[[JobKey], bool] = _keep) -> Retargeted:
