@@ -64,7 +64,8 @@ def test_kill_9_at_a_random_moment_loses_and_leaves_nothing(repo: Repo, seed: in
     assert repo.lines("wrong.log") == []
     assert (repo.git("for-each-ref", "refs/heads"), repo.git("rev-parse", "HEAD")) == before
     assert repo.git("status", "--porcelain") == ""
-    assert not list((repo.path / ".git").rglob("*.lock"))
+    git_dir = repo.path / ".git"
+    assert [path for path in git_dir.rglob("*.lock") if git_dir / "limmat" not in path.parents] == []
     repo.git("fsck", "--strict")
 
 
@@ -95,7 +96,7 @@ def test_a_full_disk_while_storing_keeps_outcome_and_exit_status(repo: Repo) -> 
     ("command", "outcome"),
     [
         ("rm -rf ../1 2>/dev/null; cd /; rm -rf $OLDPWD; true", "passed"),
-        ("echo edited >file; git add file; git commit -qm mine", "passed"),
+        ("echo edited >file; git add file; git -c user.name=j -c user.email=j commit -qm mine", "passed"),
         ("git checkout -q --orphan other; git rm -rfq .", "passed"),
         ("chmod 0 file; mkdir -p a/b; echo x >a/b/c", "passed"),
         ("rm .git; git init -q .; git config core.bare true", "passed"),

@@ -49,7 +49,8 @@ def command(
     stored = result.outputs.get(output.value) or result.outputs.get("output")
     if stored is None:
         raise NoResultError(
-            f"the result of test '{name}' on '{revision}' has no {output.value}: {result.reason or 'none kept'}"
+            f"the result of test '{name}' on '{revision}' has no {output.value}",
+            hint=f"git limmat show {revision} {name}",
         )
     stream = output.value if output.value in result.outputs else "output"
     stdout_printer(None).line(str(project.cache.output(stored.oid, f"{stream}.txt")))

@@ -34,7 +34,7 @@ def command(
     ] = False,
 ) -> int:
     """Show what is stored about a commit: outcome, reason, times, definition, output and artifacts."""
-    project = open_project(options, warn)
+    project = open_project(options, warn, tolerant=True)
     printer = stdout_printer(project.color)
     commit, title, shown = show(project, revision, name, history=history)
     printer.line(f"{printer.paint(commit.id, HASH_COLOR)} {title}")

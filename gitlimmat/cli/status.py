@@ -43,7 +43,7 @@ def command(
     if schema:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(status_schema()), indent=2).decode() + "\n")
         return 0
-    project = open_project(options, warn)
+    project = open_project(options, warn, tolerant=True)
     commits = commits_of(project, tuple(revisions or ()), include_base=include_base)
     status = read_status(project, commits)
     printer = stdout_printer(project.color)

@@ -35,5 +35,7 @@ def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
 
 
 def _name(command: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9._+=]+", "-", command)[:_NAME_LENGTH].strip("-.")
-    return name or "exec"
+    name = re.sub(r"[^A-Za-z0-9._+=]+", "-", command).strip("-.")
+    if len(name) > _NAME_LENGTH:
+        name = name[: _NAME_LENGTH + 1].rpartition("-")[0] or name[:_NAME_LENGTH]
+    return name.strip("-.") or "exec"

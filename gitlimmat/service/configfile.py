@@ -5,9 +5,7 @@ Layer: service.
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -82,8 +80,7 @@ def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequ
 def _matches(base: Path, name: str, patterns: Sequence[str]) -> list[str]:
     found: set[str] = set()
     for pattern in patterns:
-        paths = glob.glob(pattern, root_dir=base, recursive=True, include_hidden=True)
-        files = [path for path in paths if (base / path).is_file()]
+        files = [str(path.relative_to(base)) for path in base.glob(pattern) if path.is_file()]
         if not files:
             raise ConfigError(
                 f"no file matches '{pattern}' in the inputs of test '{name}'",

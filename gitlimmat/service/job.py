@@ -26,8 +26,8 @@ from gitlimmat.runner.environment import job_environment
 from gitlimmat.runner.host import Host, Stop
 from gitlimmat.runner.job import JobEnd, JobSpec
 from gitlimmat.service.project import Project
-from gitlimmat.store.runs import RunDirectory
 from gitlimmat.store.record import Record
+from gitlimmat.store.runs import RunDirectory
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

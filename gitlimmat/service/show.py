@@ -76,7 +76,7 @@ def _entries(
         Shown(
             test=name,
             result=result,
-            stale=result not in fresh,
+            stale=configured and result not in fresh,
             configured=configured,
             command=_command(view.definition(result.digest)),
             artifacts=_listing(project, result),

@@ -11,6 +11,7 @@ import msgspec
 
 from gitlimmat.git.revision import abbreviations, subjects
 from gitlimmat.model import Commit, Outcome, Result, subject_of
+from gitlimmat.service.newest import newest_results
 from gitlimmat.service.project import Project
 
 FORMAT = 1
@@ -55,27 +56,42 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_status(project: Project, commits: Sequence[Commit]) -> Status:
-    """Return what the store knows about the selected tests on `commits`."""
-    view = project.store.view()
+    """Return what the store knows about the selected tests on `commits`.
+
+    Without a config file these are all tests that have results there, such as those of `run --exec`.
+    """
     ids = [commit.id for commit in commits]
     titles, short = subjects(project.repository, ids), abbreviations(project.repository, ids)
-    tests = [(test, project.definitions[test.name]) for test in project.tests]
-    rows = []
-    for commit in commits:
-        results = {
-            test.name: _cell(view.latest(subject_of(test, commit), definition), commit)
-            for test, definition in tests
-        }
-        rows.append(
-            Row(
-                id=commit.id,
-                abbreviated=short[commit.id],
-                tree=commit.tree,
-                subject=titles[commit.id],
-                results=results,
-            )
+    found = _by_definition(project, commits) if project.tests else _by_name(project, commits)
+    rows = tuple(
+        Row(
+            id=commit.id,
+            abbreviated=short[commit.id],
+            tree=commit.tree,
+            subject=titles[commit.id],
+            results={name: _cell(result, commit) for name, result in results.items()},
         )
-    return Status(format=FORMAT, tests=tuple(test.name for test, _ in tests), commits=tuple(rows))
+        for commit, results in zip(commits, found, strict=True)
+    )
+    names = [test.name for test in project.tests] or [name for row in rows[:1] for name in row.results]
+    return Status(format=FORMAT, tests=tuple(names), commits=rows)
+
+
+def _by_definition(project: Project, commits: Sequence[Commit]) -> list[dict[str, Result | None]]:
+    """Return, for each commit, the newest result of each selected test as it is defined now."""
+    view = project.store.view()
+    tests = [(test, project.definitions[test.name]) for test in project.tests]
+    return [
+        {test.name: view.latest(subject_of(test, commit), definition) for test, definition in tests}
+        for commit in commits
+    ]
+
+
+def _by_name(project: Project, commits: Sequence[Commit]) -> list[dict[str, Result | None]]:
+    """Return, for each commit, the newest result of each test that has one anywhere among `commits`."""
+    newest = [newest_results(project.store.view(), commit) for commit in commits]
+    names = sorted({name for results in newest for name in results})
+    return [{name: results.get(name) for name in names} for results in newest]
 
 
 def status_schema() -> dict[str, object]:
