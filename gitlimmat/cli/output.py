@@ -108,9 +108,9 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}"
 
 
-def details(reason: str, result: Result | None, *, known: bool, commit: str) -> str:
+def details(outcome: Outcome, reason: str, result: Result | None, *, known: bool, commit: str) -> str:
     """Return what stands in brackets behind an outcome: reason, time, and where it is known from."""
-    parts = [reason] if reason else []
+    parts = [reason] if reason and reason != outcome.value else []
     if known:
         other = result is not None and result.commit != commit
         parts.append(f"known from {result.commit[:10]}" if other and result is not None else "known")

@@ -6,6 +6,8 @@ Layer: cli.
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +21,6 @@ from gitlimmat.service.project import Project
 from gitlimmat.service.run import Summary
 
 _CLEAR = "\r\x1b[K"
-_FAILURES_SHOWN = 10
 
 
 class Progress:
@@ -28,6 +29,7 @@ class Progress:
     def __init__(self, project: Project, commits: Sequence[Commit]) -> None:
         ids = [commit.id for commit in commits]
         self._out = stdout_printer(project.color)
+        self._columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
         self._live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._subjects = subjects(project.repository, ids)
         self._short = abbreviations(project.repository, ids)
@@ -64,34 +66,31 @@ class Progress:
         """Print the last lines: counts, and how to see the output of what failed."""
         self._out.stream.flush()
         words = [
-            f"{count} {self._word(outcome)}"
-            for outcome in Outcome
-            if (count := summary.outcomes.get(outcome))
+            f"{count} {outcome.value}" for outcome in Outcome if (count := summary.outcomes.get(outcome))
         ]
         if summary.unfinished:
             words.append(f"{summary.unfinished} {'to run' if dry else 'not run'}")
         known = f" ({summary.known} known)" if summary.known else ""
         time = "" if dry else f" in {duration(summary.elapsed)}"
         sys.stderr.write(f"{', '.join(words) or 'nothing to test'}{known}{time}\n")
-        for event in self._failures[:_FAILURES_SHOWN]:
-            case = event.case
-            if event.result is not None and event.result.outputs:
-                sys.stderr.write(f"hint: git limmat show -v {self._short[case.commit.id]} {case.test.name}\n")
-        if len(self._failures) > _FAILURES_SHOWN:
+        shown = [event for event in self._failures if event.result is not None and event.result.outputs]
+        if shown:
+            case = shown[0].case
             sys.stderr.write(
-                f"hint: and {len(self._failures) - _FAILURES_SHOWN} more; see git limmat status\n"
+                f"hint: git limmat show -v {self._short[case.commit.id]} {shlex.quote(case.test.name)}\n"
             )
-
-    @staticmethod
-    def _word(outcome: Outcome) -> str:
-        return outcome.value
 
     def _line(self, event: Ended) -> str:
         case, commit = event.case, event.case.commit.id
         short = self._out.paint(self._short[commit], HASH_COLOR)
         name = case.test.name.ljust(self._width)
-        more = details(event.reason, event.result, known=event.known, commit=commit)
-        return f"{short}  {name}  {self._out.outcome(event.outcome)}{more}  {self._subjects[commit]}"
+        more = details(event.outcome, event.reason, event.result, known=event.known, commit=commit)
+        text = f"{short}  {name}  {self._out.outcome(event.outcome)}{more}  "
+        subject = self._subjects[commit]
+        if self._columns:
+            used = len(f"{self._short[commit]}  {name}  {event.outcome.value}{more}  ")
+            subject = subject[: max(self._columns - used, 0)]
+        return (text + subject).rstrip()
 
     def _wipe(self) -> None:
         if self._live:
@@ -105,7 +104,7 @@ class Progress:
         newest = next(reversed(self._running.values()), None)
         if newest is not None:
             text += f": {newest.test.name} on {self._short[newest.commit.id]}"
-        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+        columns = shutil.get_terminal_size().columns
         sys.stderr.write(text[: max(columns - 1, 10)])
         sys.stderr.flush()
 
