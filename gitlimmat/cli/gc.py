@@ -12,7 +12,7 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import size, stdout_printer
-from gitlimmat.service.gc import Limits, collect
+from gitlimmat.service.gc import Wanted, collect
 from gitlimmat.service.project import open_project
 from gitlimmat.service.request import Request
 
@@ -39,12 +39,13 @@ def command(
     Without a limit only caches and leftovers of dead processes are removed and loose objects packed.
     Oldest results go first; what a running process uses stays. 'git gc' then frees the space.
     """
-    limits = Limits.parse(size=max_size, age=max_age, count=count, unreachable=unreachable)
+    wanted = Wanted(size=max_size, age=max_age, count=count, unreachable=unreachable)
     project = open_project(options, warn, tolerant=True)
-    report = collect(project, limits, dry_run=dry)
-    printer = stdout_printer(project.color)
+    removal = collect(project, wanted, dry_run=dry)
     verb = "would drop" if dry else "dropped"
-    printer.line(f"{verb} {report.results} of {report.total} results, {size(report.bytes_freed)}")
-    if report.locked:
-        sys.stderr.write(f"{report.locked} results are in use and stay\n")
+    stdout_printer(project.color).line(
+        f"{verb} {len(removal.removed)} of {removal.total} results, {size(removal.bytes_freed)}"
+    )
+    if removal.kept_in_use:
+        sys.stderr.write(f"{removal.kept_in_use} results are in use and stay\n")
     return 0

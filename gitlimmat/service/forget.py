@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitlimmat.model import Commit, Result
+from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project
 
 
@@ -26,5 +27,5 @@ def forget(
 
     gone = project.store.forget(wanted, subjects, dry_run=dry_run)
     if gone and not dry_run:
-        project.refresh_notes(commits)
+        refresh_notes(project, commits)
     return gone

@@ -5,15 +5,24 @@ Layer: service.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gitlimmat.model import Commit, Result
 from gitlimmat.store.view import View
 
 
-def newest_results(view: View, commit: Commit) -> dict[str, Result]:
+class Newest(NamedTuple):
+    """A result and the subject, commit or tree, that it is about."""
+
+    subject: str
+    result: Result
+
+
+def newest_results(view: View, commit: Commit) -> dict[str, Newest]:
     """Return the newest result of each test about `commit` or its tree, by name of the test."""
-    newest: dict[str, Result] = {}
+    newest: dict[str, Newest] = {}
     for subject in (commit.id, commit.tree):
         for result in view.history(subject):
-            if result.test not in newest or result.started >= newest[result.test].started:
-                newest[result.test] = result
+            if result.test not in newest or result.started >= newest[result.test].result.started:
+                newest[result.test] = Newest(subject, result)
     return newest

@@ -22,6 +22,7 @@ from gitlimmat.plan.schedule import Schedule, Start, Verdict
 from gitlimmat.runner.host import Host, Stop
 from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, Stopping
 from gitlimmat.service.job import Attempt, DependencyArtifacts, Workshop
+from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project
 from gitlimmat.service.recorder import Recorder
 from gitlimmat.store.locks import CaseLock
@@ -113,6 +114,8 @@ class Run:
                 await self._work()
             finally:
                 await self._workshop.close()
+        if self._request.record:
+            await asyncio.to_thread(refresh_notes, self._project, self._request.commits)
         summary = self._summary()
         self._listen(Finished(elapsed=summary.elapsed, interrupted=summary.interrupted))
         return summary

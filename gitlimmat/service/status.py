@@ -91,7 +91,7 @@ def _by_name(project: Project, commits: Sequence[Commit]) -> list[dict[str, Resu
     """Return, for each commit, the newest result of each test that has one anywhere among `commits`."""
     newest = [newest_results(project.store.view(), commit) for commit in commits]
     names = sorted({name for results in newest for name in results})
-    return [{name: results.get(name) for name in names} for results in newest]
+    return [{name: results[name].result if name in results else None for name in names} for results in newest]
 
 
 def status_schema() -> dict[str, object]:
