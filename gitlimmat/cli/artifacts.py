@@ -23,9 +23,9 @@ def command(
     revision: Annotated[str, typer.Argument(metavar="<rev>", help="The commit.")],
     run: Annotated[bool, typer.Option("--run", help="Run the test if no result is stored.")] = False,
 ) -> int:
-    """Print the path of a directory with the artifacts of a test on a commit.
+    """Print the path of the artifacts of a test.
 
-    Exits 50 when no result is stored. The directory is empty when the test kept nothing.
+    It is a directory with what the test kept on a commit. Exits 50 when no result is stored. The directory is empty when the test kept nothing.
     """
     project = open_project(options, warn)
     result, ran = found(project, name, revision, run=run)

@@ -23,7 +23,9 @@ def command(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of limmat.toml.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int:
-    """Show the effective configuration, and where each value comes from."""
+    """Show the effective configuration.
+
+    That is each setting with where its value comes from, and the tests with their definitions."""
     if schema:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n")
         return 0

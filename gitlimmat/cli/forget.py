@@ -26,7 +26,7 @@ def command(
     ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be forgotten.")] = False,
 ) -> int:
-    """Remove stored results of the commits of a range.
+    """Remove stored results of commits.
 
     All results of the tests go, whatever the definition they were made with. The space is free after
     'git limmat gc' and 'git gc'.

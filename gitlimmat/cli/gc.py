@@ -34,9 +34,9 @@ def command(
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be freed.")] = False,
 ) -> int:
-    """Drop stored results by size, age, number and reachability, and tidy up.
+    """Drop old results and tidy up.
 
-    Without a limit only caches and leftovers of dead processes are removed and loose objects packed.
+    Results go by size, age, number and reachability. Without a limit only caches and leftovers of dead processes are removed and loose objects packed.
     Oldest results go first; what a running process uses stays. 'git gc' then frees the space.
     """
     wanted = Wanted(size=max_size, age=max_age, count=count, unreachable=unreachable)

@@ -40,9 +40,9 @@ def command(
         bool, typer.Option("--exit-code", help="Tell the outcome by the exit status.")
     ] = False,
 ) -> int:
-    """Print the path of a file with the output of a test on a commit.
+    """Print the path of the output of a test.
 
-    Exits 50 when no result is stored. A test that does not keep its outputs apart has one file for both.
+    It is a file with what the test printed on a commit. Exits 50 when no result is stored. A test that does not keep its outputs apart has one file for both.
     """
     project = open_project(options, warn)
     result, ran = found(project, name, revision, run=run)

@@ -42,7 +42,7 @@ def command(
     dry: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would run.")] = False,
     include_base: Annotated[bool, typer.Option("--include-base", help="Test the base, too.")] = False,
 ) -> int:
-    """Run the selected tests on each commit of a range.
+    """Run the selected tests on each commit.
 
     Without a revision the range is BASE..HEAD, where BASE is limmat.base, the upstream of the branch,
     the default branch of origin, main or master. A revision alone means just that commit.

@@ -33,7 +33,9 @@ def command(
         bool, typer.Option("--all", "-a", help="Show each stored result, not just the newest.")
     ] = False,
 ) -> int:
-    """Show what is stored about a commit: outcome, reason, times, definition, output and artifacts."""
+    """Show all that is stored about a commit.
+
+    That is, for each test: outcome, reason, times, definition, output and artifacts."""
     project = open_project(options, warn, tolerant=True)
     printer = stdout_printer(project.color)
     commit, title, shown = show(project, revision, name, history=history)

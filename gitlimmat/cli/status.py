@@ -34,9 +34,9 @@ def command(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --json.")] = False,
     include_base: Annotated[bool, typer.Option("--include-base", help="Show the base, too.")] = False,
 ) -> int:
-    """Show what is known about the commits of a range, without running anything.
+    """Show what is known about commits.
 
-    Without a revision the range is the one that 'git limmat run' would test.
+    Nothing is run. Without a revision the range is the one that 'git limmat run' would test.
     """
     if json and porcelain:
         raise UsageError("options '--json' and '--porcelain' cannot be used together")

@@ -22,7 +22,9 @@ def command(
     options: Request,
     name: Annotated[str, typer.Argument(metavar="<test>", help="Name of the test.")],
 ) -> int:
-    """Run one test in your worktree as it is, uncommitted changes included.
+    """Run one test in your worktree as it is.
+
+    Uncommitted changes are included.
 
     What it depends on runs on HEAD in worktrees of our own and is stored; the test itself is not. Only
     what the test prints comes out on standard output. Exits 0 when it passed, 1 when it did not.
