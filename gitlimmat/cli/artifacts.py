@@ -25,7 +25,8 @@ def command(
 ) -> int:
     """Print the path of the artifacts of a test.
 
-    It is a directory with what the test kept on a commit. Exits 50 when no result is stored. The directory is empty when the test kept nothing.
+    It is a directory with what the test kept on a commit. Exits 50 when no result is stored. The
+    directory is empty when the test kept nothing.
     """
     project = open_project(options, warn)
     result, ran = found(project, name, revision, run=run)

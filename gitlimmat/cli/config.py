@@ -25,7 +25,8 @@ def command(
 ) -> int:
     """Show the effective configuration.
 
-    That is each setting with where its value comes from, and the tests with their definitions."""
+    That is each setting with where its value comes from, and the tests with their definitions.
+    """
     if schema:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n")
         return 0

@@ -36,8 +36,9 @@ def command(
 ) -> int:
     """Drop old results and tidy up.
 
-    Results go by size, age, number and reachability. Without a limit only caches and leftovers of dead processes are removed and loose objects packed.
-    Oldest results go first; what a running process uses stays. 'git gc' then frees the space.
+    Results go by size, age, number and reachability. Without a limit only caches and leftovers of dead
+    processes are removed and loose objects packed. Oldest results go first; what a running process uses
+    stays. 'git gc' then frees the space.
     """
     wanted = Wanted(size=max_size, age=max_age, count=count, unreachable=unreachable)
     project = open_project(options, warn, tolerant=True)

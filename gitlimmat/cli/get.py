@@ -42,7 +42,8 @@ def command(
 ) -> int:
     """Print the path of the output of a test.
 
-    It is a file with what the test printed on a commit. Exits 50 when no result is stored. A test that does not keep its outputs apart has one file for both.
+    It is a file with what the test printed on a commit. Exits 50 when no result is stored. A test that
+    does not keep its outputs apart has one file for both.
     """
     project = open_project(options, warn)
     result, ran = found(project, name, revision, run=run)

@@ -35,7 +35,8 @@ def command(
 ) -> int:
     """Show all that is stored about a commit.
 
-    That is, for each test: outcome, reason, times, definition, output and artifacts."""
+    That is, for each test: outcome, reason, times, definition, output and artifacts.
+    """
     project = open_project(options, warn, tolerant=True)
     printer = stdout_printer(project.color)
     commit, title, shown = show(project, revision, name, history=history)
