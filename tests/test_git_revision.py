@@ -18,18 +18,33 @@ from gitlimmat.git.repository import Repository, find_repository
 from gitlimmat.git.revision import Base, abbreviations, find_base, list_commits, resolve, subjects
 from tests.conftest import Repo
 
+_GITS = sorted({found for found in ("/usr/bin/git", shutil.which("git")) if found and Path(found).exists()})
+_HISTORY = [  # subject, its branch, parents
+    ("base", "one", ""),
+    ("one", "one", "base"),
+    ("two", "two", "one"),
+    ("side", "side", "base"),
+    ("top", "top", "side"),
+    ("join", "join", "two top"),
+]
 
-@pytest.fixture(params=sorted({found for found in ("/usr/bin/git", shutil.which("git")) if found}))
+
+@pytest.fixture(params=_GITS)
 def history(request: pytest.FixtureRequest, repo: Repo) -> tuple[Repo, Repository]:
     """base - one - two (main, tag v2) and base - side - top, merged as `join`; with each git there is."""
-    for name in ("base", "one", "two"):
-        repo.commit(name)
+    marks = {subject: f":{place}" for place, (subject, _, _) in enumerate(_HISTORY, 1)}
+    stream = ""
+    for place, (subject, branch, parents) in enumerate(_HISTORY, 1):
+        words = zip(("from", "merge"), parents.split(), strict=False)
+        stream += f"commit refs/heads/{branch}\nmark {marks[subject]}\ncommitter A <a@b> {place}00 +0000\n"
+        stream += f"data {len(subject)}\n{subject}\n"
+        stream += "".join(f"{word} {marks[parent]}\n" for word, parent in words)
+        stream += f"M 644 inline {subject}.c\ndata {len(subject)}\n{subject}\n\n"
+    repo.git("fast-import", "--quiet", stdin=stream)
+    repo.git("reset", "-q", "--hard", "two")
+    repo.git("update-ref", "-d", "refs/heads/two")
+    repo.git("update-ref", "-d", "refs/heads/one")
     repo.git("tag", "-a", "-m", "words", "v2")
-    repo.commit("side", "main~2")
-    repo.commit("top", "side")
-    repo.git("checkout", "-q", "-b", "join", "main")
-    repo.git("merge", "-q", "--no-ff", "-m", "join", "top")
-    repo.git("checkout", "-q", "main")
     return repo, find_repository(repo.path, binary=request.param)
 
 
