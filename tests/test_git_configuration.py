@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from conftest import Repo
 
 from gitlimmat.errors import GitError
 from gitlimmat.git.configuration import read_settings
 from gitlimmat.git.repository import find_repository
 from gitlimmat.model import ConfigValue
-from tests.conftest import Repo
 
 
 def values(repo: Repo, key: str) -> list[ConfigValue]:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from conftest import Repo
 
 from gitlimmat.errors import RevisionError
 from gitlimmat.git.repository import Repository, find_repository
 from gitlimmat.git.revision import Base, abbreviations, find_base, list_commits, resolve, subjects
-from tests.conftest import Repo
 
 _GITS = sorted({found for found in ("/usr/bin/git", shutil.which("git")) if found and Path(found).exists()})
 _HISTORY = [  # subject, its branch, parents

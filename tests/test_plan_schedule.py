@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from schedule_oracle import Oracle
 
 from gitlimmat.errors import ConfigError
 from gitlimmat.model import CachePolicy, Commit, Need, Outcome, Resource, Test
 from gitlimmat.plan.cases import Case, JobKey, plan_cases
 from gitlimmat.plan.jobs import State
 from gitlimmat.plan.schedule import Schedule, Start, Verdict
-from tests.schedule_oracle import Oracle
 
 
 def commit(name: str, tree: str | None = None) -> Commit:
