@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import struct
 import tempfile
 import zlib
@@ -28,6 +29,7 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 MODE_TREE, MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK = 0o040000, 0o100644, 0o100755, 0o120000
 BIG = 1 << 20  # files of this many bytes and more are written by git itself
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _COMMIT, _TREE, _BLOB = 1, 2, 3
 _NAMES = {_COMMIT: b"commit", _TREE: b"tree", _BLOB: b"blob"}
 _MOST_LOOSE = 16  # up to here flushing each costs no more than starting index-pack (measured)
@@ -77,18 +79,10 @@ def read_tree(objects: pygit2.Repository, oid: str) -> dict[bytes, Entry]:
     Raises: DamagedObjectError when it is missing, unreadable or not a tree.
     """
     raw = _read(objects, oid, _TREE)
-    entries: dict[bytes, Entry] = {}
-    position = 0
-    try:
-        while position < len(raw):
-            space = raw.index(b" ", position)
-            end = raw.index(b"\0", space)
-            mode = int(raw[position:space], 8)
-            entries[raw[space + 1 : end]] = Entry(mode, raw[end + 1 : end + 21].hex())
-            position = end + 21
-    except ValueError as error:
-        raise DamagedObjectError(f"cannot read tree '{oid}': {error}") from error
-    return entries
+    found = _ENTRY.findall(raw)
+    if sum(len(mode) + len(name) for mode, name, _ in found) + 22 * len(found) != len(raw):
+        raise DamagedObjectError(f"cannot read tree '{oid}': its format is wrong")
+    return {name: Entry(int(mode, 8), digest.hex()) for mode, name, digest in found}
 
 
 def read_commit(objects: pygit2.Repository, oid: str) -> CommitHeader:
@@ -98,7 +92,7 @@ def read_commit(objects: pygit2.Repository, oid: str) -> CommitHeader:
     """
     header = _read(objects, oid, _COMMIT).partition(b"\n\n")[0].decode(errors="replace")
     words = [line.partition(" ")[::2] for line in header.split("\n")]
-    found = {word: rest for word, rest in reversed(words)}
+    found = dict(reversed(words))
     parents = tuple(rest for word, rest in words if word == "parent")
     return CommitHeader(found.get("tree", ""), parents, found.get("author", ""))
 
@@ -153,6 +147,7 @@ class ObjectBatch:
         self._repository = repository
         self._pending: dict[str, tuple[int, bytes]] = {}
         self._bytes = 0
+        self.packs: list[str] = []  # names of the packs written so far
 
     def blob(self, data: bytes) -> str:
         """Add a blob and return its id."""
@@ -185,7 +180,8 @@ class ObjectBatch:
         pending, self._pending, self._bytes = self._pending, {}, 0
         if len(pending) > _MOST_LOOSE:
             try:
-                self._repository.git.call("index-pack", "--stdin", stdin=_pack(list(pending.values())))
+                said = self._repository.git.text("index-pack", "--stdin", stdin=_pack(list(pending.values())))
+                self.packs.append(said.split()[-1])
                 return
             except GitError:
                 # git compares with what is there already and gives up where that is damaged. Loose
@@ -223,13 +219,13 @@ def _id(kind: int, data: bytes) -> str:
 
 
 def _tree_text(entries: Mapping[bytes, Entry]) -> bytes:
-    def order(item: tuple[bytes, Entry]) -> bytes:
-        return item[0] + b"/" if item[1].mode == MODE_TREE else item[0]
-
-    return b"".join(
-        b"%o %s\0%s" % (entry.mode, name, bytes.fromhex(entry.oid))
-        for name, entry in sorted(entries.items(), key=order)
-    )
+    names = sorted([name + b"/" if entry[0] == MODE_TREE else name for name, entry in entries.items()])
+    lines = []
+    for key in names:
+        name = key.removesuffix(b"/")  # no name has one of its own
+        mode, oid = entries[name]
+        lines.append(b"%o %s\0%s" % (mode, name, bytes.fromhex(oid)))
+    return b"".join(lines)
 
 
 def _pack(pending: Sequence[tuple[int, bytes]]) -> bytes:

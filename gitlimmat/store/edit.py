@@ -13,11 +13,11 @@ Reader = Callable[[str], Mapping[bytes, Entry]]
 
 
 class Edit:
-    """One directory under change. What is not touched is never read."""
+    """One directory under change. What is not touched is never read. `oid` is its id as read or written."""
 
     def __init__(self, read: Reader, oid: str | None) -> None:
         self._read = read
-        self._oid = oid
+        self.oid = oid
         self.entries: dict[bytes, Entry] = dict(read(oid)) if oid else {}
         self._children: dict[bytes, Edit] = {}
         self._changed = not self.entries  # a damaged tree is replaced by what is put here
@@ -60,10 +60,10 @@ class Edit:
             self.set(name, Entry(MODE_TREE, oid) if oid is not None else None)
         if not self.entries:
             return None
-        if self._changed or self._oid is None:
-            self._oid = batch.tree(self.entries)
+        if self._changed or self.oid is None:
+            self.oid = batch.tree(self.entries)
             self._changed = False
-        return self._oid
+        return self.oid
 
     def _child(self, name: bytes) -> Edit:
         child = self._children.get(name)

@@ -69,7 +69,7 @@ class Memory:
         """Return the results in a blob of lines, oldest first; lines that cannot be read are left out."""
         found = self._results.get(oid)
         if found is None:
-            found = self._decode(oid)
+            found = self.decode(oid)
             self._lines += len(found)
             if self._lines > _MOST_RESULTS:
                 self._results = {}
@@ -77,7 +77,8 @@ class Memory:
             self._results[oid] = found
         return found
 
-    def _decode(self, oid: str) -> tuple[Result, ...]:
+    def decode(self, oid: str) -> tuple[Result, ...]:
+        """Return what `results` does, without remembering it."""
         decoded = [result for _, result in split_lines(self.blob(oid) or b"")]
         readable = tuple(result for result in decoded if result is not None)
         if len(readable) < len(decoded):

@@ -33,6 +33,7 @@ from gitlimmat.store.forget import forget_results, select_results
 from gitlimmat.store.locks import update_lock
 from gitlimmat.store.memory import Memory
 from gitlimmat.store.names import FORMAT
+from gitlimmat.store.packing import note_packs
 from gitlimmat.store.publish import add_results, prepare
 from gitlimmat.store.record import Record
 from gitlimmat.store.view import FORMAT_NUMBER, View
@@ -181,7 +182,9 @@ class Store:
                 new = top.write(batch)
                 batch.write()
                 if new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end):
-                    return
+                    break
+            if batch.packs:
+                note_packs(self.database, self.state_dir, batch.packs)
 
     def _move(self, update: RefUpdate, reason: str, end: float) -> bool:
         """Move the ref; return False when that is worth another try."""

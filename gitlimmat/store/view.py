@@ -41,6 +41,11 @@ class View:
             return ()
         return self._memory.results(entry.oid)
 
+    def scan(self, subject: str) -> tuple[Result, ...]:
+        """Return what `history` does, for a walk over all subjects: nothing is remembered."""
+        entry = self._subject_tree(subject).get(RESULTS)
+        return self._memory.decode(entry.oid) if entry is not None and entry.mode != MODE_TREE else ()
+
     def known(self, subject: str, definition: Definition) -> Result | None:
         """Return the newest result of this very definition that stands for a run, None when there is none.
 

@@ -1,0 +1,57 @@
+"""Packs: put small ones together, and loose objects into one.
+
+Layer: git.
+
+Only packs that the caller names are ever rewritten. `git repack` and `git gc` would touch the user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitlimmat.git.repository import Repository
+
+_SUFFIXES = (".idx", ".pack", ".rev")  # git removes the index first, too: then nobody opens the pack
+_SAMPLED = "17"  # the directory that git itself counts to guess the number of loose objects
+
+
+def merge_packs(repository: Repository, names: Sequence[str]) -> str | None:
+    """Put all objects of the named packs into one, remove those, and return its name.
+
+    Packs that are gone are left out; None when none is left. Names are the hexadecimal part of file names.
+    Raises: GitError when git fails; nothing is removed then.
+    """
+    folder = repository.common_dir / "objects" / "pack"
+    found = [name for name in dict.fromkeys(names) if _path(folder, name, ".pack").exists()]
+    if len(found) < 2:
+        return found[0] if found else None
+    words = ("pack-objects", "-q", "--stdin-packs", "--delta-base-offset", "--window=4", str(folder / "pack"))
+    listed = "".join(f"pack-{name}.pack\n" for name in found)
+    merged = repository.git.text(*words, stdin=listed.encode()).strip()
+    for name in found:
+        if name != merged:
+            for suffix in _SUFFIXES:
+                _path(folder, name, suffix).unlink(missing_ok=True)
+    return merged
+
+
+def count_loose(repository: Repository) -> int:
+    """Return about how many loose objects there are, from looking at one directory of 256."""
+    try:
+        return 256 * sum(1 for _ in (repository.common_dir / "objects" / _SAMPLED).iterdir())
+    except OSError:
+        return 0
+
+
+def pack_loose(repository: Repository) -> None:
+    """Put loose objects into a pack, and remove those that a pack already has.
+
+    Raises: GitError when git fails.
+    """
+    repository.git.call("maintenance", "run", "--quiet", "--task=loose-objects")
+    repository.git.call("prune-packed", "--quiet")
+
+
+def _path(folder: Path, name: str, suffix: str) -> Path:
+    return folder / f"pack-{name}{suffix}"

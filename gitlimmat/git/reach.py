@@ -1,0 +1,19 @@
+"""Which commits and trees anything of the user's still leads to.
+
+Layer: git.
+"""
+
+from __future__ import annotations
+
+from gitlimmat.git.repository import Repository
+
+
+def reachable_ids(repository: Repository) -> frozenset[str]:
+    """Return the ids of all commits that refs, reflogs or the HEAD of any worktree reach, and of their trees.
+
+    Raises: GitError when git cannot walk them.
+    """
+    listed = repository.git.call(
+        *("rev-list", "--all", "--reflog", "--ignore-missing", "--no-commit-header", "--format=%H%n%T")
+    )
+    return frozenset(listed.decode().split())
