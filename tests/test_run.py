@@ -452,3 +452,31 @@ def test_bad_input_is_named_in_one_clear_error(
     assert message in done.stderr.decode()
     assert b"Traceback" not in done.stderr
     assert done.stdout == b""
+
+
+def test_a_repository_named_by_git_itself_is_used(repo: Repo, tmp_path: Path) -> None:
+    """`git --git-dir --work-tree limmat` reaches us as variables, also when the worktree has no `.git`."""
+    repo.config(UNIT)
+    repo.commit("base")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "limmat.toml").write_text(UNIT)
+
+    done = repo.program(
+        "run", "HEAD", cwd=elsewhere, GIT_DIR=str(repo.path / ".git"), GIT_WORK_TREE=str(elsewhere)
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"unit  passed" in done.stdout
+    assert (elsewhere / "ran.log").read_text() == "ran\n"
+
+
+def test_settings_given_to_git_reach_us(repo: Repo) -> None:
+    """`git -c limmat.base=… limmat run` is honored."""
+    repo.config(UNIT)
+    base = repo.commit("base")
+    repo.commit("second")
+
+    out = repo.limmat("run", GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="limmat.base", GIT_CONFIG_VALUE_0=base)
+
+    assert len(out.splitlines()) == 1

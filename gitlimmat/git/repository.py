@@ -29,7 +29,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `worktree` is the top of the main or linked worktree we were called in, None in a bare repository.
     `git_dir` is the directory of that worktree, `common_dir` the one all worktrees share. All are absolute.
-    `git` runs in `worktree`, or in `git_dir` when bare, with nothing inherited from the caller. `asked` is
+    `git` runs in `worktree`, or in `git_dir` when that does not lead there, with nothing inherited from the caller. `asked` is
     git as the user called us, with `GIT_DIR`, `git -c` and all: settings are read with it.
     """
 
@@ -105,7 +105,8 @@ def find_repository(
     worktree = None
     if bare == "false":
         worktree = _toplevel(ours) if inside == "true" else Path(common_dir).parent
-    clean = Git(binary, worktree or Path(git_dir), for_git(environment))
+    found_there = worktree is not None and (worktree / ".git").exists()
+    clean = Git(binary, worktree if worktree and found_there else Path(git_dir), for_git(environment))
     return Repository(
         worktree=worktree, git_dir=Path(git_dir), common_dir=Path(common_dir), git=clean, asked=ours
     )
