@@ -1,4 +1,4 @@
-"""Words that tests of the runner are built from: a spec in few words, waiting with a deadline, real processes."""
+"""Words that tests of the runner are built from: specs in few words, waiting with a deadline, processes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def command(*argv: str, directory: Path, **options: object) -> JobSpec:
         "environment": {"PATH": os.environ["PATH"]},
         "stdout": directory / "out",
         "grace_s": 10.0,
+        "timeout_s": PATIENCE_S,
     }
     return JobSpec(**(given | options))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
-from typing import Any
+
+from conftest import Repo
 
 from gitlimmat.git.environment import LOCAL_VARIABLES, OWN_MARK, for_git, is_local, scrubbed
 
@@ -21,7 +22,7 @@ def test_every_local_variable_of_this_git_is_removed() -> None:
     assert scrubbed(dict.fromkeys(local, "x")) == {}
 
 
-def test_nothing_of_a_hook_is_left_when_scrubbed(repo: Any) -> None:
+def test_nothing_of_a_hook_is_left_when_scrubbed(repo: Repo) -> None:
     """A job that is started by a hook sees no variable that git gave to the hook."""
     seen = repo.path / "seen.log"
     hook = repo.write(".git/hooks/post-commit", f'#!/bin/sh\nenv -0 >"{seen}"\n', executable=True)
@@ -32,7 +33,7 @@ def test_nothing_of_a_hook_is_left_when_scrubbed(repo: Any) -> None:
     assert {name for name in scrubbed(variables) if name.startswith("GIT_")} <= HARMLESS
 
 
-def test_nothing_of_a_rebase_is_left_when_scrubbed(repo: Any) -> None:
+def test_nothing_of_a_rebase_is_left_when_scrubbed(repo: Repo) -> None:
     """A job that is started by `git rebase -x` sees no variable of the rebase."""
     seen = repo.path / "seen.log"
     repo.commit("base")
@@ -53,7 +54,7 @@ def test_numbered_settings_are_removed_with_their_count() -> None:
     assert all(map(is_local, ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0")))
 
 
-def test_our_git_speaks_a_fixed_language_and_asks_nothing(make_repo: Callable[..., Any]) -> None:
+def test_our_git_speaks_a_fixed_language_and_asks_nothing(make_repo: Callable[..., Repo]) -> None:
     """Whatever the user's locale, messages and prompts of a git that we parse are known."""
     environment = for_git({"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "GIT_TRACE": "1", "GIT_DIR": "x"})
     assert environment["LC_ALL"] == "C.UTF-8"

@@ -42,7 +42,7 @@ def test_job_variables_are_all_there_when_all_is_known() -> None:
 
 
 def test_variables_of_an_outer_job_are_gone_when_there_is_no_new_value() -> None:
-    """A limmat in a job of another limmat passes on nothing but the mark that its job is below the outer one."""
+    """A limmat in a job of another limmat passes on only the mark that ties its jobs to the outer one."""
     outer = {
         "LIMMAT_TEST": "outer",
         "LIMMAT_COMMIT": "outer",

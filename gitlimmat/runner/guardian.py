@@ -14,8 +14,12 @@ import os
 import signal
 import subprocess
 
+from gitlimmat.git.environment import OWN_MARK
+
 # Words are `+<group>` and `-<group>`, one a line. At the end, processes outside of the groups are known by
 # the mark in their environment (see `strays`); grep and /proc may be missing, then there are only groups.
+# The marks also find a job that we had no time to put on the list: hence a second look after a moment.
+# `kill -s NAME --` is the one spelling that dash takes for groups.
 _SCRIPT = r"""
 trap '' HUP INT QUIT TERM PIPE TSTP TTIN TTOU USR1 USR2
 groups=' '
@@ -26,24 +30,27 @@ while read -r word; do
   -*) case $groups in *" $group "*) groups="${groups%%" $group "*} ${groups#*" $group "}" ;; esac ;;
   esac
 done
-case $groups in *[0-9]*) ;; *) exit 0 ;; esac
 marked() {
-  grep -lF "$1" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
+  grep -lF "$1" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ pid _; do
+    read -r line <"/proc/$pid/stat" || continue
+    set -- ${line##*) }
+    case $groups in *" $3 "*) ;; *) echo "$pid" ;; esac
+  done 2>/dev/null
 }
 each() {
-  for group in $groups; do kill "-$1" -- "-$group" 2>/dev/null; done
-  for pid in $strays; do kill "-$1" "$pid" 2>/dev/null; done
+  for group in $groups; do kill -s "$1" -- "-$group" 2>/dev/null; done
+  for pid in $strays; do kill -s "$1" -- "$pid" 2>/dev/null; done
 }
 left() {
-  for group in $groups; do kill -0 -- "-$group" 2>/dev/null && return 0; done
-  for pid in $strays; do kill -0 "$pid" 2>/dev/null && return 0; done
+  for group in $groups; do kill -s 0 -- "-$group" 2>/dev/null && return 0; done
+  for pid in $strays; do kill -s 0 -- "$pid" 2>/dev/null && return 0; done
   return 1
 }
 strays=$(marked "$1")
 each TERM
 each CONT
 turn=0
-while left && [ $turn -lt 20 ]; do
+while [ $turn -eq 0 ] || { left && [ $turn -lt 20 ]; }; do
   sleep 0.1 2>/dev/null || sleep 1
   turn=$((turn + 1))
 done
@@ -65,11 +72,6 @@ class Guardian:
         self._shell: subprocess.Popen[bytes] | None = None
         self._pipe = -1
 
-    @property
-    def pid(self) -> int | None:
-        """The guardian's pid; None when there is none."""
-        return self._shell.pid if self._shell else None
-
     def start(self) -> None:
         """Start the shell, with all groups known so far; does nothing when it runs already."""
         if self._shell is not None:
@@ -79,7 +81,7 @@ class Guardian:
             self._shell = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "limmat-guardian", self._host],
                 cwd="/",
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                env={"PATH": os.environ.get("PATH", os.defpath), OWN_MARK: "1"},
                 stdin=read_end,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -110,8 +110,6 @@ class Host:
         self._running[leader.pid] = leader
         if self._strays is not None:
             self._strays.known.add(leader.pid)
-            if self._guardian.pid is not None:
-                self._strays.known.add(self._guardian.pid)
             if self._sweep is None:
                 self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep_zombies)
         leader.watch()
@@ -156,7 +154,7 @@ class Host:
         leader.signal(signal.SIGTERM)
         leader.signal(signal.SIGCONT)
         leader.told.update((process.pid, process.start) for process in others if process.group == leader.pid)
-        _ask(leader.told, others)
+        _ask(leader.told, others, first=True)
 
     def _kill(self, leader: Leader) -> None:
         leader.killed = True
@@ -198,12 +196,16 @@ class Host:
         if not left:
             return 0
         patience = leader.grace_left() if leader.stopping else min(_STRAY_GRACE_S, leader.grace_s)
-        return await _end_all(leader.told, strays, find, patience, hurried)
+        if not leader.stopping:
+            _ask(leader.told, left, first=True)
+        return await _end_all(left, leader.told, strays, find, patience, hurried)
 
     async def _end_rest(self, strays: Strays) -> None:
         """End what hangs below us when no job runs any more and none is to come."""
-        if strays.of_all():
-            await _end_all(set(), strays, strays.of_all, _STRAY_GRACE_S, lambda: False)
+        told: set[tuple[int, int]] = set()
+        if left := strays.of_all():
+            _ask(told, left, first=True)
+            await _end_all(left, told, strays, strays.of_all, _STRAY_GRACE_S, lambda: False)
 
     def _sweep_zombies(self) -> None:
         """Reap orphans of jobs that run for long, now and then; without jobs there is nothing to do."""
@@ -214,24 +216,24 @@ class Host:
 
 
 async def _end_all(
+    left: list[Process],
     told: set[tuple[int, int]],
     strays: Strays,
     find: Callable[[], list[Process]],
     patience: float,
     hurried: Callable[[], bool],
 ) -> int:
-    """End the processes that `find` returns until it returns none; return how many there were."""
+    """End the processes `left`, then what `find` returns, until it is none; return how many there were."""
     seen: set[tuple[int, int]] = set()
     spent = 0.0
     delay = _POLL_S[0]
-    left = find()
     while left and spent < patience + _GIVE_UP_S:
         seen.update((process.pid, process.start) for process in left)
         if spent >= patience or hurried():
             for process in left:
                 send(process, signal.SIGKILL)
         else:
-            _ask(told, left)
+            _ask(told, left, first=False)
         await asyncio.sleep(delay)  # not measured: being stopped meanwhile takes no one's time
         spent += delay
         delay = min(delay * 2, _POLL_S[1])
@@ -239,10 +241,14 @@ async def _end_all(
     return len(seen)
 
 
-def _ask(told: set[tuple[int, int]], processes: list[Process]) -> None:
-    """Send SIGTERM to those that had none yet, and wake them up."""
+def _ask(told: set[tuple[int, int]], processes: list[Process], *, first: bool) -> None:
+    """Send SIGTERM to those that had none yet, and wake them up.
+
+    After the `first` time only orphans are asked: a new process with a parent helps it to clean up.
+    """
+    me = os.getpid()
     for process in processes:
-        if (process.pid, process.start) not in told:
+        if (process.pid, process.start) not in told and (first or process.parent == me):
             told.add((process.pid, process.start))
             send(process, signal.SIGTERM)
             send(process, signal.SIGCONT)
@@ -257,6 +263,7 @@ async def _end_group(leader: Leader) -> int:
     delay = _POLL_S[0]
     patience = leader.grace_left() if leader.stopping else min(_STRAY_GRACE_S, leader.grace_s)
     while spent < patience + _GIVE_UP_S:
+        leader.reap_group()
         try:
             if spent == 0.0 and not leader.stopping:
                 os.killpg(leader.pid, signal.SIGTERM)

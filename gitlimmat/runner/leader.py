@@ -110,6 +110,14 @@ class Leader:
             pass
         self._taken()
 
+    def reap_group(self) -> None:
+        """Take the statuses of orphans in the group of a reaped leader, if we are their parent."""
+        try:
+            while os.waitpid(-self.pid, os.WNOHANG) != (0, 0):
+                pass
+        except ChildProcessError:
+            pass
+
     def end(self, strays: int) -> JobEnd:
         """Return what is known, after `reap`."""
         status = self._status

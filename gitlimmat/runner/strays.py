@@ -41,8 +41,8 @@ _OWN = f"{OWN_MARK}=".encode()
 class Strays:
     """All processes below us that are not ours.
 
-    `host` begins the mark of every job. `known` are the children that we started ourselves: leaders of
-    running jobs, the guardian.
+    `host` begins the mark of every job. `known` are the leaders of running jobs. Other children that
+    we start ourselves are in our group or have `OWN_MARK` in their environment.
     """
 
     def __init__(self, host: str) -> None:
@@ -181,19 +181,27 @@ class Strays:
 
 
 def send(process: Process, number: int) -> None:
-    """Signal exactly this process: nothing happens when its pid has been given to another one."""
+    """Signal exactly this process: nothing happens when its pid has been given to another one.
+
+    Without pidfds (kernels before 5.3, no descriptors left) a moment between looking and signalling remains.
+    """
     try:
         fd = os.pidfd_open(process.pid)
     except OSError:
-        return
+        fd = -1
     try:
         now = read_process(process.pid)
-        if now is not None and now.start == process.start:
+        if now is None or now.start != process.start:
+            return
+        if fd < 0:
+            os.kill(process.pid, number)
+        else:
             signal.pidfd_send_signal(fd, number)
     except (ProcessLookupError, PermissionError):
         pass
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 def _living(processes: Iterable[Process]) -> list[Process]:
