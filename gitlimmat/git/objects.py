@@ -117,6 +117,8 @@ def list_tree(repository: Repository, oid: str) -> tuple[Listed, ...]:
     for line in out.split(b"\0")[:-1]:
         about, _, path = line.partition(b"\t")
         mode, _, blob, size = about.split()
+        if size == b"BAD":
+            raise DamagedObjectError(f"cannot read tree '{oid}': blob '{blob.decode()}' is missing")
         listed.append(Listed(int(mode, 8), blob.decode(), 0 if size == b"-" else int(size), path))
     return tuple(listed)
 

@@ -20,6 +20,7 @@ def merge_packs(repository: Repository, names: Sequence[str]) -> str | None:
     """Put all objects of the named packs into one, remove those, and return its name.
 
     Packs that are gone are left out; None when none is left. Names are the hexadecimal part of file names.
+    Call `is_being_packed` before: a `git gc` at work fails when packs vanish that it has just listed.
     Raises: GitError when git fails; nothing is removed then.
     """
     folder = repository.common_dir / "objects" / "pack"
@@ -34,6 +35,12 @@ def merge_packs(repository: Repository, names: Sequence[str]) -> str | None:
             for suffix in _SUFFIXES:
                 _path(folder, name, suffix).unlink(missing_ok=True)
     return merged
+
+
+def is_being_packed(repository: Repository) -> bool:
+    """Whether `git gc` or `git maintenance` is at work, as far as their lock files tell."""
+    common = repository.common_dir
+    return (common / "gc.pid").exists() or (common / "objects" / "maintenance.lock").exists()
 
 
 def count_loose(repository: Repository) -> int:

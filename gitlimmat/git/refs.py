@@ -63,7 +63,7 @@ def update_refs(git: Git, updates: Sequence[RefUpdate], reason: str) -> None:
     lines = [_line(update) for update in updates]
     try:
         git.call(
-            *("-c", "core.filesRefLockTimeout=1000", "update-ref"),
+            *("-c", "core.filesRefLockTimeout=500", "update-ref"),
             *("-m", reason, "--no-deref", "-z", "--stdin"),
             stdin="".join(lines).encode(),
         )
@@ -72,9 +72,12 @@ def update_refs(git: Git, updates: Sequence[RefUpdate], reason: str) -> None:
         raise _explain(git, updates, error) from error
 
 
-def delete_broken_ref(git: Git, name: str) -> None:
-    """Remove a ref whose file has no usable content, so that it can be made anew."""
-    git.call("update-ref", "--no-deref", "-d", name)
+def delete_broken_ref(common_dir: Path, name: str) -> None:
+    """Remove the file of a ref that has no usable content, so that it can be made anew.
+
+    git itself refuses to (2.47). Call only while no other process of ours can be updating the ref.
+    """
+    (common_dir / name).unlink(missing_ok=True)
 
 
 def remove_stale_lock(common_dir: Path, name: str) -> bool:

@@ -162,7 +162,7 @@ def restore_directory(repository: Repository, oid: str, target: Path) -> None:
     except StoreError:
         raise
     except (LimmatError, FileExistsError) as error:
-        raise StoreError(f"cannot restore artifacts '{oid}': {error}") from error
+        raise StoreError(f"cannot restore artifacts '{oid}': {error}", hint="run the test again") from error
 
 
 def list_files(repository: Repository, oid: str) -> list[str]:

@@ -123,7 +123,7 @@ class Cache:
         except StoreError:
             raise
         except LimmatError as error:
-            raise StoreError(error.message, hint=error.hint or "run the test again") from error
+            raise StoreError(error.message, hint="run the test again") from error
         except OSError as error:
             raise StoreError(f"cannot make '{self._top / oid}': {error.strerror}") from error
         try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
-from gitlimmat.git.packs import count_loose, merge_packs, pack_loose
+from gitlimmat.git.packs import count_loose, is_being_packed, merge_packs, pack_loose
 from gitlimmat.git.repository import Repository
 from gitlimmat.store.locks import update_lock
 
@@ -30,7 +30,7 @@ def note_packs(repository: Repository, state_dir: Path, names: Sequence[str]) ->
     try:
         with path.open("a") as out:
             out.writelines(f"0 {name}\n" for name in names)
-        if path.stat().st_size >= _MOST * _LINE:
+        if path.stat().st_size >= _MOST * _LINE and not is_being_packed(repository):
             levels = _read(path)
             for level in range(max(levels, default=0) + 1):
                 if len(levels.get(level, ())) >= _MOST:
@@ -43,8 +43,11 @@ def note_packs(repository: Repository, state_dir: Path, names: Sequence[str]) ->
 def tidy(repository: Repository, state_dir: Path) -> None:
     """Put all packs of ours into one, and loose objects into another if there are many.
 
+    Does nothing while git itself is at that.
     Raises: GitError or OSError when that failed; nothing is lost then.
     """
+    if is_being_packed(repository):
+        return
     path = state_dir / "packs"
     with update_lock(state_dir):
         levels = _read(path) if path.exists() else {}

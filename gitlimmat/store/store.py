@@ -233,7 +233,7 @@ class Store:
             root = read_ref(memory.objects, RESULTS_REF)
         except BrokenRefError as error:
             self.warn_once(f"all stored results are lost: {error}")
-            delete_broken_ref(self.database.git, RESULTS_REF)
+            delete_broken_ref(self.database.common_dir, RESULTS_REF)
             return None
         if root is not None and not memory.is_readable(root):
             self.warn_once(f"stored results are replaced: tree '{root}' of '{RESULTS_REF}' cannot be read")

@@ -23,6 +23,8 @@ class View:
         self._memory = memory
         self._top: Mapping[bytes, Entry] = memory.tree(root) if root is not None else {}
         self._slots: dict[bytes, str | None] = {}
+        # Callers ask for test after test of one subject; in one attribute, so that threads see it whole.
+        self._last: tuple[str, tuple[Result, ...]] = ("", ())
 
     @property
     def format(self) -> int | None:
@@ -36,10 +38,13 @@ class View:
 
     def history(self, subject: str) -> tuple[Result, ...]:
         """Return all results about a subject, in the order they were stored: oldest first."""
+        last, history = self._last
+        if subject == last:
+            return history
         entry = self._subject_tree(subject).get(RESULTS)
-        if entry is None or entry.mode == MODE_TREE:
-            return ()
-        return self._memory.results(entry.oid)
+        history = () if entry is None or entry.mode == MODE_TREE else self._memory.results(entry.oid)
+        self._last = subject, history
+        return history
 
     def scan(self, subject: str) -> tuple[Result, ...]:
         """Return what `history` does, for a walk over all subjects: nothing is remembered."""
