@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gitlimmat.git.objects import DamagedObjectError, Entry, read_blob, read_tree
 from gitlimmat.model import Result
-from gitlimmat.store.record import split_lines
+from gitlimmat.store.record import decode_lines
 
 if TYPE_CHECKING:
     import pygit2
@@ -79,11 +79,10 @@ class Memory:
 
     def decode(self, oid: str) -> tuple[Result, ...]:
         """Return what `results` does, without remembering it."""
-        decoded = [result for _, result in split_lines(self.blob(oid) or b"")]
-        readable = tuple(result for result in decoded if result is not None)
-        if len(readable) < len(decoded):
+        results, complete = decode_lines(self.blob(oid) or b"")
+        if not complete:
             self._warn(
                 "some stored results cannot be read and are ignored: "
                 "they are damaged, or a newer git-limmat wrote them"
             )
-        return readable
+        return results

@@ -31,7 +31,7 @@ from gitlimmat.git.objects import (
 )
 from gitlimmat.git.refs import RefUpdate, is_locked, read_ref, remove_stale_lock, update_refs
 from gitlimmat.git.repository import Repository
-from gitlimmat.model import Commit, Outcome, Result
+from gitlimmat.model import Commit, Outcome, Result, duration
 from gitlimmat.store.edit import Edit
 from gitlimmat.store.locks import update_lock
 from gitlimmat.store.names import split_subject
@@ -182,7 +182,7 @@ def render_note(commit: Commit, lines: Sequence[NoteLine]) -> bytes:
     text = [f"limmat: {_summary(line.result.outcome for line in lines)}", f"commit {commit.id}"]
     for line in lines:
         result = line.result
-        about = ", ".join(filter(None, (result.reason, _seconds(result.elapsed))))
+        about = ", ".join(filter(None, (result.reason, duration(result.elapsed))))
         outcome = result.outcome.value
         text.append(f"{result.test:<{width}}  {outcome:<9}  ({about})  subject {line.subject}")
     return "\n".join((*text, "")).encode(errors="backslashreplace")
@@ -192,7 +192,3 @@ def _summary(outcomes: Iterable[Outcome]) -> str:
     seen = list(outcomes)
     counts = ((outcome, seen.count(outcome)) for outcome in Outcome)
     return ", ".join(f"{count} {outcome.value}" for outcome, count in counts if count)
-
-
-def _seconds(elapsed: float) -> str:
-    return f"{elapsed:.1f} s" if elapsed >= 1 else f"{elapsed * 1000:.0f} ms"

@@ -45,6 +45,16 @@ def decode_line(line: bytes) -> Result | None:
         return None
 
 
+def decode_lines(content: bytes) -> tuple[tuple[Result, ...], bool]:
+    """Return the results in `content`, and whether every line could be read."""
+    try:
+        return tuple(_DECODER.decode_lines(content)), True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded = [result for _, result in split_lines(content)]
+        readable = tuple(result for result in decoded if result is not None)
+        return readable, len(readable) == len(decoded)
+
+
 def split_lines(content: bytes) -> Iterator[tuple[bytes, Result | None]]:
     """Yield each line that is not empty, without its newline, and the result in it."""
     for line in content.split(b"\n"):
