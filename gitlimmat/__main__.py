@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from gitlimmat import __version__
@@ -9,6 +10,7 @@ from gitlimmat import __version__
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    _open_standard_streams()
     arguments = sys.argv[1:]
     if arguments in (["--version"], ["-V"], ["version"]):
         sys.stdout.write(f"git-limmat version {__version__}\n")
@@ -16,6 +18,21 @@ def main() -> None:
     from gitlimmat.cli.main import run
 
     sys.exit(run(arguments))
+
+
+def _open_standard_streams() -> None:
+    """Give closed standard streams something to lead to, so that no file of ours takes their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, "r")
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w")
 
 
 if __name__ == "__main__":

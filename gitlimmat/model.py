@@ -163,3 +163,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def subject_of(test: Test, commit: Commit) -> str:
     """Return the object id a result of `test` on `commit` is about."""
     return commit.tree if test.cache is CachePolicy.BY_TREE else commit.id
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in the unit people use for it: `85 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

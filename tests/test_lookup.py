@@ -292,3 +292,22 @@ def test_global_options_work_before_and_after_the_command(tested: Repo, tmp_path
     assert before.returncode == after.returncode == 0
     assert before.stdout == after.stdout
     assert b"passed" in before.stdout
+
+
+def test_results_of_exec_are_found_without_a_config(repo: Repo) -> None:
+    """After `run -x` every command that reads results works with the name it printed."""
+    repo.commit("base")
+    repo.limmat("run", "-x", "echo out", "HEAD")
+
+    assert "passed" in repo.limmat("status", "HEAD")
+    assert "echo out" in repo.limmat("show", "HEAD")
+    assert Path(repo.limmat("get", "echo-out", "HEAD").removesuffix("\n")).read_text() == "out\n"
+    repo.limmat("artifacts", "echo-out", "HEAD")
+
+
+@pytest.mark.parametrize("command", [["gc"], ["forget", "HEAD"]])
+def test_a_broken_config_is_not_in_the_way_of_cleaning_up(tested: Repo, command: list[str]) -> None:
+    """What needs no tests reads no config."""
+    tested.config("broken")
+
+    tested.limmat(*command)

@@ -9,12 +9,12 @@ from pathlib import Path
 _DEADLINE_S = 30
 
 
-def wait_until(condition: Callable[[], bool], what: str = "condition") -> None:
-    """Return as soon as `condition()` holds; fail after half a minute."""
+def wait_until(condition: Callable[[], bool], what: str = "condition", *, every: float = 0.005) -> None:
+    """Return as soon as `condition()` holds, looking `every` so many seconds; fail after half a minute."""
     end = time.monotonic() + _DEADLINE_S
     while not condition():
         assert time.monotonic() < end, f"waited too long for {what}"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def wait_for_file(path: Path) -> str:

@@ -13,7 +13,7 @@ from gitlimmat.cli.lookup import found
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import stdout_printer
 from gitlimmat.service.lookup import EXIT_STATUS
-from gitlimmat.service.project import open_project
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 
 
@@ -28,7 +28,7 @@ def command(
     It is a directory with what the test kept on a commit. Exits 50 when no result is stored. The
     directory is empty when the test kept nothing.
     """
-    project = open_project(options, warn)
+    project = open_project(options, warn, config=ConfigUse.REQUIRED if run else ConfigUse.OPTIONAL)
     result, ran = found(project, name, revision, run=run)
     oid = result.artifacts.oid if result.artifacts else None
     stdout_printer(None).line(str(project.artifacts_directory(oid)))

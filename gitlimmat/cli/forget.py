@@ -13,7 +13,7 @@ import typer
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import stdout_printer
 from gitlimmat.service.forget import forget
-from gitlimmat.service.project import open_project
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 from gitlimmat.service.span import commits_of
 
@@ -31,7 +31,7 @@ def command(
     All results of the tests go, whatever the definition they were made with. The space is free after
     'git limmat gc' and 'git gc'.
     """
-    project = open_project(options, warn, tolerant=True)
+    project = open_project(options, warn, config=ConfigUse.NONE)
     commits = commits_of(project, (span,))
     printer = stdout_printer(project.color)
     gone = forget(project, commits, tuple(names or ()), dry_run=dry)

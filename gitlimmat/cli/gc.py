@@ -13,7 +13,7 @@ import typer
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import size, stdout_printer
 from gitlimmat.service.gc import Wanted, collect
-from gitlimmat.service.project import open_project
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 
 
@@ -41,7 +41,7 @@ def command(
     stays. 'git gc' then frees the space.
     """
     wanted = Wanted(size=max_size, age=max_age, count=count, unreachable=unreachable)
-    project = open_project(options, warn, tolerant=True)
+    project = open_project(options, warn, config=ConfigUse.NONE)
     removal = collect(project, wanted, dry_run=dry)
     verb = "would drop" if dry else "dropped"
     stdout_printer(project.color).line(

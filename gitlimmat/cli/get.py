@@ -14,9 +14,9 @@ import typer
 from gitlimmat.cli.lookup import found
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import stdout_printer
-from gitlimmat.errors import NoResultError
+from gitlimmat.errors import NoResultError, UsageError
 from gitlimmat.service.lookup import EXIT_STATUS
-from gitlimmat.service.project import open_project
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 
 
@@ -45,8 +45,10 @@ def command(
     It is a file with what the test printed on a commit. Exits 50 when no result is stored. A test that
     does not keep its outputs apart has one file for both.
     """
-    project = open_project(options, warn)
+    project = open_project(options, warn, config=ConfigUse.REQUIRED if run else ConfigUse.OPTIONAL)
     result, ran = found(project, name, revision, run=run)
+    if output is Output.OUTPUT and "stdout" in result.outputs:
+        raise UsageError(f"test '{name}' keeps its outputs apart", hint="ask for stdout or stderr")
     stored = result.outputs.get(output.value) or result.outputs.get("output")
     if stored is None:
         raise NoResultError(

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 
 import typer
 
@@ -23,6 +24,7 @@ COMMANDS = ("run", "test", "get", "artifacts", "status", "show", "forget", "gc",
 _USAGE_ERROR = 129
 _FATAL = 128
 _BROKEN_PIPE = 141
+_RERUN = ("failed", "errored", "all")
 # Typer carries its own copy of click since 0.26; older ones import it. Either way this is its base error.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -32,7 +34,7 @@ def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     app = typer.Typer(
         name="git limmat",
         help="Test every commit of a branch, and keep what was learned inside git.",
-        epilog="See git-limmat(1), or 'git help limmat-<command>' for a command.",
+        epilog="See 'git help limmat', and 'man git-limmat-<command>' for a command.",
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -43,8 +45,24 @@ def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     for name in commands:
         module = importlib.import_module(f"gitlimmat.cli.{name}")
         command: Callable[..., int | None] = module.command
-        app.command(name, context_settings=CONTEXT, no_args_is_help=False)(with_globals(command))
+        app.command(name, context_settings=CONTEXT, no_args_is_help=False)(with_globals(_guarded(command)))
     return app
+
+
+def _guarded(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Return `command` so that it ends as git does when nobody reads its output any more."""
+
+    @wraps(command)
+    def guarded(*arguments: object, **options: object) -> int | None:
+        try:
+            status = command(*arguments, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _BROKEN_PIPE
+        return status
+
+    return guarded
 
 
 def run(arguments: list[str]) -> int:
@@ -60,9 +78,6 @@ def run(arguments: list[str]) -> int:
     except LimmatError as error:
         report(error)
         return error.status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError as error:
@@ -94,6 +109,7 @@ def _call(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     if name is None and not {"-h", "--help"} & set(arguments):
         sys.stdout.write(command.get_help(command.make_context("git limmat", ["-h"], resilient_parsing=True)))
+        sys.stdout.write("\n")
         return _USAGE_ERROR
     try:
         status = command.main(_spelled_out(arguments), prog_name="git limmat", standalone_mode=False)
@@ -139,11 +155,14 @@ def _command_name(arguments: Sequence[str]) -> str | None:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """Give `--rerun` without a value the value it stands for."""
-    result = list(arguments)
-    for index, word in enumerate(result):
+    """Give `--rerun` without a value the value it stands for; one may also stand behind it."""
+    result: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
         if word == "--":
-            break
+            return [*result, word, *rest]
         if word == "--rerun":
-            result[index] = "--rerun=all"
+            word = f"--rerun={rest.pop(0) if rest and rest[0] in _RERUN else 'all'}"
+        result.append(word)
     return result

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from colorama import Fore, Style
 
-from gitlimmat.model import Outcome, Result
+from gitlimmat.model import Outcome, Result, duration
 
 _COLORS = {
     Outcome.PASSED: Fore.GREEN,
@@ -72,19 +72,6 @@ def _pass_bytes_through(stream: TextIO) -> None:
         reconfigure(errors="surrogateescape")
 
 
-def duration(seconds: float) -> str:
-    """Return a time span in the unit people use for it: `85 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 0.1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
 def age(seconds: float) -> str:
     """Return how long ago something was, as git's relative dates do."""
     for size, word in ((86400 * 365, "year"), (86400 * 30, "month"), (86400 * 7, "week"), (86400, "day")):
@@ -93,7 +80,8 @@ def age(seconds: float) -> str:
     for size, word in ((3600, "hour"), (60, "minute")):
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {word}s ago"
-    return f"{max(0, int(seconds))} seconds ago"
+    count = max(0, int(seconds))
+    return f"{count} second{'' if count == 1 else 's'} ago"
 
 
 def size(count: int) -> str:
@@ -108,12 +96,14 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}"
 
 
-def details(outcome: Outcome, reason: str, result: Result | None, *, known: bool, commit: str) -> str:
+def details(
+    outcome: Outcome, reason: str, result: Result | None, *, known: bool, commit: str, digits: int
+) -> str:
     """Return what stands in brackets behind an outcome: reason, time, and where it is known from."""
     parts = [reason] if reason and reason != outcome.value else []
     if known:
         other = result is not None and result.commit != commit
-        parts.append(f"known from {result.commit[:10]}" if other and result is not None else "known")
+        parts.append(f"known from {result.commit[:digits]}" if other and result is not None else "known")
     elif result is not None and result.elapsed:
         parts.append(duration(result.elapsed))
     return f" ({', '.join(parts)})" if parts else ""

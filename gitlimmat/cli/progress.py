@@ -11,15 +11,19 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from gitlimmat.cli.output import HASH_COLOR, details, duration, stdout_printer
+from gitlimmat.cli.output import HASH_COLOR, details, stdout_printer
 from gitlimmat.git.revision import abbreviations, subjects
-from gitlimmat.model import Commit, Outcome
+from gitlimmat.model import Commit, Outcome, duration
 from gitlimmat.plan.cases import Case
 from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, Stopping
 from gitlimmat.service.project import Project
 from gitlimmat.service.run import Summary
 
+_NAMED = 4
+_TAIL_LINES = 20
+_TAIL_BYTES = 8192
 _CLEAR = "\r\x1b[K"
 
 
@@ -45,19 +49,16 @@ class Progress:
         match event:
             case Planned():
                 self._cases = event.cases
-                sys.stderr.write(_plan(event))
+                sys.stderr.write(_plan(event) if event.cases else "")
             case Started():
                 self._running[event.case.key] = event.case
             case Ended():
                 self._running.pop(event.case.key, None)
                 self._done += 1
                 self._outcomes[event.outcome] += 1
-                if event.outcome is Outcome.FAILED:
-                    self._failures.append(event)
-                self._out.line(self._line(event))
-                self._out.stream.flush()
+                self._show_end(event)
             case Stopping():
-                sys.stderr.write(_stopping(event))
+                sys.stderr.write(self._stopping(event))
             case Finished():
                 self._live = False
         self._draw()
@@ -65,6 +66,9 @@ class Progress:
     def summarize(self, summary: Summary, *, dry: bool) -> None:
         """Print the last lines: counts, and how to see the output of what failed."""
         self._out.stream.flush()
+        if not self._cases:
+            sys.stderr.write("no commits in this range\n")
+            return
         words = [
             f"{count} {outcome.value}" for outcome in Outcome if (count := summary.outcomes.get(outcome))
         ]
@@ -72,7 +76,7 @@ class Progress:
             words.append(f"{summary.unfinished} {'to run' if dry else 'not run'}")
         known = f" ({summary.known} known)" if summary.known else ""
         time = "" if dry else f" in {duration(summary.elapsed)}"
-        sys.stderr.write(f"{', '.join(words) or 'nothing to test'}{known}{time}\n")
+        sys.stderr.write(f"{', '.join(words)}{known}{time}\n")
         shown = [event for event in self._failures if event.result is not None and event.result.outputs]
         if shown:
             case = shown[0].case
@@ -80,17 +84,38 @@ class Progress:
                 f"hint: git limmat show -v {self._short[case.commit.id]} {shlex.quote(case.test.name)}\n"
             )
 
+    def _show_end(self, event: Ended) -> None:
+        if event.outcome is Outcome.FAILED:
+            self._failures.append(event)
+        self._out.line(self._line(event))
+        self._out.stream.flush()
+        if event.outcome in (Outcome.FAILED, Outcome.ERRORED):
+            for path in event.unsaved:
+                _show_tail(path)
+
     def _line(self, event: Ended) -> str:
         case, commit = event.case, event.case.commit.id
         short = self._out.paint(self._short[commit], HASH_COLOR)
         name = case.test.name.ljust(self._width)
-        more = details(event.outcome, event.reason, event.result, known=event.known, commit=commit)
+        digits = len(self._short[commit])
+        more = details(
+            event.outcome, event.reason, event.result, known=event.known, commit=commit, digits=digits
+        )
         text = f"{short}  {name}  {self._out.outcome(event.outcome)}{more}  "
         subject = self._subjects[commit]
         if self._columns:
             used = len(f"{self._short[commit]}  {name}  {event.outcome.value}{more}  ")
             subject = subject[: max(self._columns - used, 0)]
         return (text + subject).rstrip()
+
+    def _stopping(self, event: Stopping) -> str:
+        why = " after the first failure" if event.after_failure else ""
+        if not event.running:
+            return f"stopping{why}\n"
+        shown = [f"{case.test.name} on {self._short[case.commit.id]}" for case in event.running[:_NAMED]]
+        more = f" and {len(event.running) - _NAMED} more" if len(event.running) > _NAMED else ""
+        verb, hint = ("killing", "") if event.forced else ("stopping", " (again to kill)")
+        return f"{verb} {', '.join(shown)}{more}{why}{hint}\n"
 
     def _wipe(self) -> None:
         if self._live:
@@ -119,11 +144,10 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _stopping(event: Stopping) -> str:
-    if not event.running:
-        return "stopping\n"
-    jobs = ", ".join(f"{case.test.name} on {case.commit.id[:10]}" for case in event.running[:4])
-    more = f" and {len(event.running) - 4} more" if len(event.running) > 4 else ""
-    if event.forced:
-        return f"killing {jobs}{more}\n"
-    return f"stopping {jobs}{more} (again to kill)\n"
+def _show_tail(path: Path) -> None:
+    """Print the last lines of output that is not stored anywhere, as it is the only chance to see it."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
+        lines = file.read().splitlines()[-_TAIL_LINES:]
+    for line in lines:
+        sys.stderr.write(f"  | {line.decode(errors='replace')}\n")

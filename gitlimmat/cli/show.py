@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.main import warn
-from gitlimmat.cli.output import HASH_COLOR, Printer, age, duration, size, stdout_printer
-from gitlimmat.service.project import open_project
+from gitlimmat.cli.output import HASH_COLOR, Printer, age, size, stdout_printer
+from gitlimmat.model import Outcome, duration
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 from gitlimmat.service.show import Shown, read_output, show
 
@@ -27,7 +28,13 @@ def command(
     name: Annotated[str | None, typer.Argument(metavar="[<test>]", help="Only this test.")] = None,
     verbose: Annotated[
         int,
-        typer.Option("--verbose", "-v", count=True, help="Show the ends of the output; twice: all of it."),
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Show the ends of the output; twice: all of it.",
+        ),
     ] = 0,
     history: Annotated[
         bool, typer.Option("--all", "-a", help="Show each stored result, not just the newest.")
@@ -37,7 +44,7 @@ def command(
 
     That is, for each test: outcome, reason, times, definition, output and artifacts.
     """
-    project = open_project(options, warn, tolerant=True)
+    project = open_project(options, warn, config=ConfigUse.OPTIONAL)
     printer = stdout_printer(project.color)
     commit, title, shown = show(project, revision, name, history=history)
     printer.line(f"{printer.paint(commit.id, HASH_COLOR)} {title}")
@@ -46,6 +53,8 @@ def command(
         _print_entry(printer, entry, commit.id, time.time())
         if entry.result is not None and verbose:
             for stream, stored in entry.result.outputs.items():
+                if not stored.size:
+                    continue
                 printer.line(f"  {stream}:")
                 printer.stream.flush()
                 _print_output(read_output(project, stored.oid), whole=verbose > 1)
@@ -57,16 +66,21 @@ def _print_entry(printer: Printer, entry: Shown, commit: str, now: float) -> Non
     if result is None:
         printer.line(f"{entry.test}  {'no result' if entry.configured else 'not configured'}")
         return
-    reason = f" ({result.reason})" if result.reason else ""
+    reason = f" ({result.reason})" if result.reason and result.outcome is not Outcome.CANCELLED else ""
     printer.line(f"{entry.test}  {printer.outcome(result.outcome)}{reason}")
     for label, text in _facts(entry, commit, now):
-        printer.line(f"  {label + ':':<12}{text}")
+        first, *rest = text.splitlines() or [""]
+        printer.line(f"  {label + ':':<12}{first}")
+        for line in rest:
+            printer.line(f"  {'':<12}{line}")
 
 
 def _facts(entry: Shown, commit: str, now: float) -> Iterator[tuple[str, str]]:
     result = entry.result
     assert result is not None
-    if entry.stale:
+    if not entry.configured:
+        yield "note", "this test is not configured now"
+    elif entry.stale:
         yield "note", "made with another definition of this test; it does not count any more"
     elif not result.reusable:
         yield "note", "only shown; the next run tests this commit again"
@@ -82,9 +96,8 @@ def _facts(entry: Shown, commit: str, now: float) -> Iterator[tuple[str, str]]:
     for stream, stored in result.outputs.items():
         yield stream, f"{size(stored.size)}, blob {stored.oid[:10]}"
     if result.artifacts is not None:
-        yield "artifacts", f"{size(result.artifacts.size)}, tree {result.artifacts.oid[:10]}"
-        for path in entry.artifacts:
-            yield "", path
+        told = f"{size(result.artifacts.size)}, tree {result.artifacts.oid[:10]}"
+        yield "artifacts", "\n".join((told, *entry.artifacts))
     for text in result.dropped:
         yield "not kept", text
 

@@ -14,7 +14,7 @@ import typer
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import HASH_COLOR, Printer, stdout_printer
 from gitlimmat.errors import UsageError
-from gitlimmat.service.project import open_project
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 from gitlimmat.service.span import commits_of
 from gitlimmat.service.status import Cell, Row, Status, read_status, status_schema
@@ -43,7 +43,7 @@ def command(
     if schema:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(status_schema()), indent=2).decode() + "\n")
         return 0
-    project = open_project(options, warn, tolerant=True)
+    project = open_project(options, warn, config=ConfigUse.OPTIONAL)
     commits = commits_of(project, tuple(revisions or ()), include_base=include_base)
     status = read_status(project, commits)
     printer = stdout_printer(project.color)

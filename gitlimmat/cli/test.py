@@ -37,7 +37,7 @@ def command(
             return 0
         case InPlace(outcome=Outcome.CANCELLED):
             raise InterruptedRunError(f"test '{name}' was cancelled")
-        case InPlace(outcome=Outcome.FAILED | Outcome.SKIPPED, exit_status=status):
+        case InPlace(exit_status=int(status)):
             _say(f"Finished: exit code {status}")
     sys.stderr.write(f"error: test '{name}' {ended.outcome.value} ({ended.reason})\n")
     return 1

@@ -37,9 +37,10 @@ JOB = (
 JOB_VARIABLES = (
     ("LIMMAT_COMMIT", "Full id of the commit under test."),
     ("LIMMAT_TEST", "Name of the test."),
+    ("LIMMAT_JOB", "Tells the processes of this job from all others; they are ended with it."),
     (
         "LIMMAT_ORIGIN",
-        "The repository's main worktree, or the repository itself when it has none. The job itself runs "
+        "The worktree you are in, or the repository itself when it has none. The job itself runs "
         "elsewhere, unless `requires_worktree` is false.",
     ),
     ("LIMMAT_CONFIG", "The config file; not set for a command given by `--exec`."),

@@ -96,7 +96,7 @@ class TestTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             description=(
                 "Whether the test runs in a worktree of its own with the commit checked out. When false it "
-                "runs in the main worktree, and nothing is checked out."
+                "runs in your worktree, and nothing is checked out."
             ),
         ),
     ] = True

@@ -25,4 +25,4 @@ def read_settings(repository: Repository) -> list[ConfigValue]:
 
 def _value(scope: str, origin: str, entry: str) -> ConfigValue:
     key, equals, value = entry.partition("\n")
-    return ConfigValue(key=key, value=value if equals else None, scope=scope, origin=origin)
+    return ConfigValue(key=key, value=value if equals else None, scope=scope, origin=origin.removesuffix(":"))

@@ -12,12 +12,17 @@ from gitlimmat.errors import UsageError
 from gitlimmat.model import CachePolicy, Test
 
 _NAME_LENGTH = 30
+# As for `git bisect run`: 125 says that this commit cannot be tested, 126 and 127 come from the shell when
+# there is no such command, which says nothing about the commit.
+_SKIP = (125,)
+_NOT_RUN = (126, 127)
 
 
 def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
     """Return a test for each command of `run --exec`, cached by tree, named after the command.
 
-    Only the definition tells commands apart; a name that two of them share gets a number.
+    Only the definition tells commands apart; a name that two of them share gets a number. Exit status 125
+    means skipped, 126 and 127 errored.
     Raises: UsageError for an empty command.
     """
     tests: list[Test] = []
@@ -30,7 +35,15 @@ def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
         while name in taken:
             name = f"{base}-{number}"
             number += 1
-        tests.append(Test(name=name, command=command, cache=CachePolicy.BY_TREE))
+        tests.append(
+            Test(
+                name=name,
+                command=command,
+                cache=CachePolicy.BY_TREE,
+                skip_exit_codes=_SKIP,
+                error_exit_codes=_NOT_RUN,
+            )
+        )
     return tuple(tests)
 
 

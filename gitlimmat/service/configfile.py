@@ -45,7 +45,7 @@ def no_config(directory: Path, top: Path | None) -> ConfigError:
     also = f" or '{top}'" if top not in (None, directory) else ""
     return ConfigError(
         f"no limmat.toml or .limmat.toml in '{directory}'{also}",
-        hint="write one (see 'git help limmat.toml'), or test with a command: git limmat run -x 'make check'",
+        hint="write one (see 'man limmat.toml'), or test with a command: git limmat run -x 'make check'",
     )
 
 

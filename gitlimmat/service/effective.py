@@ -12,7 +12,7 @@ import msgspec
 
 from gitlimmat.config.settings import SETTINGS
 from gitlimmat.model import Resource, Test
-from gitlimmat.service.project import open_project
+from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 
 
@@ -43,7 +43,7 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True):
 
 def effective(request: Request, warn: Callable[[str], None]) -> Effective:
     """Return the configuration that `request` leads to; no config file is needed."""
-    project = open_project(request, warn, tolerant=True)
+    project = open_project(request, warn, config=ConfigUse.OPTIONAL)
     values = project.settings
     settings = [
         SettingShown(

@@ -5,6 +5,8 @@ Layer: service. Records only; the surface decides how they look.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from gitlimmat.model import Outcome, Result
@@ -28,8 +30,8 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A case has an outcome.
 
-    `result` is what is stored about it, None when nothing is: the job never started, or was not recorded.
-    `known` is true when no job ran for it now.
+    `result` is what is known about it, None when the job never started. `known` is true when no job ran for
+    it now. `unsaved` are the files with its output when that is not stored.
     """
 
     case: Case
@@ -37,13 +39,18 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     known: bool
     result: Result | None = None
+    unsaved: tuple[Path, ...] = ()
 
 
 class Stopping(msgspec.Struct, frozen=True, kw_only=True):
-    """The run was told to stop. `running` are the cases whose jobs are still being ended."""
+    """The run ends early. `running` are the cases whose jobs are still being ended.
+
+    `forced` means that they are killed, `after_failure` that nobody asked but `fail_fast`.
+    """
 
     running: tuple[Case, ...]
-    forced: bool
+    forced: bool = False
+    after_failure: bool = False
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -73,7 +74,6 @@ class Workshop:
         self._artifacts = artifacts
         self._kept: list[RunDirectory] = []
         self._base = dict(os.environ)
-        self._hostname = socket.gethostname()
 
     @cached_property
     def _pool(self) -> WorktreePool:
@@ -98,7 +98,7 @@ class Workshop:
     async def attempt(self, case: Case, tokens: Mapping[str, Sequence[str]], stop: Stop) -> Attempt:
         """Run the test of `case` once; what goes wrong around it becomes an errored outcome."""
         directory = self._project.runs.create(case.test.name, case.commit, case.subject)
-        end = JobEnd(error="", started=0.0, elapsed=0.0)
+        end = JobEnd(started=time.time(), elapsed=0.0)
         worktree = None
         try:
             with ExitStack() as pins:
@@ -175,14 +175,14 @@ class Workshop:
             exit_status=end.exit_status if outcome is not Outcome.CANCELLED else None,
             signal=end.signal,
             usable=case.test.cache is not CachePolicy.NO_CACHING,
-            host=self._hostname,
+            host=socket.gethostname(),
             version=__version__,
         )
         record = Record(
             subject=case.subject,
             definition=self._project.definitions[case.test.name],
             result=result,
-            outputs={name: path for name, path in directory.outputs.items() if path.exists()},
+            outputs={name: path for name in case.test.streams if (path := directory.outputs[name]).exists()},
             artifacts=directory.artifacts if has_artifacts else None,
         )
         if self._keep:
@@ -198,3 +198,20 @@ def _is_empty(directory: Path) -> bool:
             return next(entries, None) is None
     except OSError:
         return True
+
+
+def blocked_record(project: Project, case: Case, outcome: Outcome, reason: str) -> Record:
+    """Return what to store about a case whose job never started: to be seen, never to be used."""
+    result = Result(
+        test=case.test.name,
+        digest="",
+        outcome=outcome,
+        reason=reason,
+        started=time.time(),
+        elapsed=0.0,
+        commit=case.commit.id,
+        usable=False,
+        host=socket.gethostname(),
+        version=__version__,
+    )
+    return Record(subject=case.subject, definition=project.definitions[case.test.name], result=result)

@@ -5,9 +5,12 @@ Layer: service.
 
 from __future__ import annotations
 
+import shlex
+
 from gitlimmat.errors import NoResultError
 from gitlimmat.git.revision import resolve
 from gitlimmat.model import CachePolicy, Commit, Outcome, Result, Test, subject_of
+from gitlimmat.service.newest import newest_results
 from gitlimmat.service.project import Project
 from gitlimmat.service.run import RunRequest, Summary
 from gitlimmat.service.session import run_to_end
@@ -16,16 +19,20 @@ from gitlimmat.service.session import run_to_end
 def find_result(project: Project, name: str, revision: str) -> tuple[Commit, Result]:
     """Return the stored result of test `name` on `revision` that stands for it.
 
-    A test that is never reused has its newest verdict here: it may be looked at.
+    A test that is never reused has its newest verdict here: it may be looked at. Without a config file it is
+    the newest verdict of whatever was called `name`, such as a command of `run --exec`.
     Raises: NoResultError when there is none.
     """
-    test = project.test(name)
     commit = resolve(project.repository, revision)
-    result = stored_result(project, test, commit)
+    if project.all_tests:
+        result = stored_result(project, project.test(name), commit)
+    else:
+        found = newest_results(project.store.view(), commit).get(name)
+        result = found.result if found is not None and found.result.outcome.is_verdict else None
     if result is None:
         raise NoResultError(
             f"no result of test '{name}' on '{revision}' is stored",
-            hint=f"git limmat run --tests '^{name}$' {revision}",
+            hint=f"git limmat get --run {shlex.quote(name)} {shlex.quote(revision)}",
         )
     return commit, result
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,23 +140,37 @@ class Project:
         return pins.enter_context(self.cache.pinned(oid or self.store.empty_tree()))
 
 
-def open_project(request: Request, warn: Callable[[str], None], *, tolerant: bool = False) -> Project:
+class ConfigUse(Enum):
+    """What a command wants with the config file."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"  # it also has something to tell about results alone
+    NONE = "none"  # and a broken one must not be in the way
+
+
+def open_project(
+    request: Request, warn: Callable[[str], None], *, config: ConfigUse = ConfigUse.REQUIRED
+) -> Project:
     """Find the repository, read all settings and tests, and select the tests asked for.
 
-    With `tolerant` no config file is needed: the command looks at stored results only.
     Raises: LimmatError for whatever is unusable.
     """
     repository = _repository(request)
     values = read_settings(repository)
     file = None
-    if not request.commands:
+    if not request.commands and config is not ConfigUse.NONE:
         named = _settings(request, repository, values, None)
-        file = _config_file(named, repository.worktree, required=not tolerant)
+        file = _config_file(named, repository.worktree, required=config is ConfigUse.REQUIRED)
     settings = _settings(request, repository, values, file)
     for warning in settings.warnings:
         warn(warning)
     if request.commands and settings.num_worktrees == 0:
         raise UsageError("'--exec' needs a worktree, but the number of worktrees is 0")
+    if settings.worktree_dir is not None and not settings.worktree_dir.is_dir():
+        raise LimmatError(
+            f"cannot make worktrees in '{settings.worktree_dir}': no such directory",
+            hint=f"it was named by {settings.origins['worktree_dir']}",
+        )
     color = {value.key: value.value for value in values if value.key in ("color.ui", "color.limmat")}
     return Project(
         repository,

@@ -13,6 +13,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -21,7 +22,7 @@ from gitlimmat.plan.cases import Case, JobKey, plan_cases
 from gitlimmat.plan.schedule import Schedule, Start, Verdict
 from gitlimmat.runner.host import Host, Stop
 from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, Stopping
-from gitlimmat.service.job import Attempt, DependencyArtifacts, Workshop
+from gitlimmat.service.job import Attempt, DependencyArtifacts, Workshop, blocked_record
 from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project
 from gitlimmat.service.recorder import Recorder
@@ -94,6 +95,8 @@ class Run:
             self._cases[case.key].append(case)
         self._needed = {name for test in request.tests for name in test.depends_on}
         self._artifacts = DependencyArtifacts(project)
+        self._recorder = Recorder(project.store, project.warn)
+        self._storing = False
         self._stops: dict[JobKey, tuple[Case, Stop]] = {}
         self._outcomes: Counter[Outcome] = Counter()
         self._known = 0
@@ -123,7 +126,7 @@ class Run:
     def stop(self) -> None:
         """End the run: the first call asks the jobs to stop, a second one kills them."""
         self._signals += 1
-        self._end_jobs(force=self._signals > 1)
+        self._end_jobs(Stopping(running=self._running(), forced=self._signals > 1))
 
     def _summary(self) -> Summary:
         return Summary(
@@ -134,19 +137,22 @@ class Run:
             interrupted=self._signals > 0,
         )
 
-    def _end_jobs(self, *, force: bool) -> None:
+    def _running(self) -> tuple[Case, ...]:
+        return tuple(case for case, _ in self._stops.values())
+
+    def _end_jobs(self, how: Stopping) -> None:
         self._ending = True
         self._schedule.cancel_all()
         for _, stop in self._stops.values():
-            if force:
+            if how.forced:
                 stop.kill()
             else:
                 stop.cancel()
-        self._listen(Stopping(running=tuple(case for case, _ in self._stops.values()), forced=force))
+        self._listen(how)
         self._advance()
 
     async def _work(self) -> None:
-        self._recorder = Recorder(self._project.store, self._project.warn)
+        self._storing = self._request.record
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self._recorder.serve())
@@ -243,7 +249,8 @@ class Run:
 
     async def _hand_over(self, case: Case, attempt: Attempt, lock: CaseLock | None) -> None:
         """Give the record to the recorder; dependents may start once they can have its artifacts."""
-        result = attempt.record.result
+        record = attempt.record
+        blocked: list[Verdict] = []  # told after what blocks them
 
         def stored(result: Result, saved: bool) -> None:
             if saved:
@@ -251,35 +258,61 @@ class Run:
             self._artifacts.learn(case.key, result)
             if lock is not None:
                 lock.release()
-            self._tell(case.key, result, known=False)
+            self._tell(case.key, result, known=False, unsaved=() if saved else tuple(record.outputs.values()))
+            self._tell_verdicts(blocked)
 
-        if not self._request.record:
-            self._tell(case.key, result, known=False)
-        elif attempt.record.artifacts is not None and case.test.name in self._needed:
-            stored(*await self._recorder.add_and_wait(attempt.record))
+        if self._request.record and record.artifacts is not None and case.test.name in self._needed:
+            stored(*await self._recorder.add_and_wait(record))
+            self._finish(case, record.result.outcome)
+            return
+        blocked += self._schedule.finished(case.key, record.result.outcome)
+        if self._request.record:
+            self._recorder.add(record, stored)
         else:
-            self._recorder.add(attempt.record, stored)
-        self._finish(case, result.outcome)
+            self._tell(case.key, record.result, known=False, unsaved=tuple(record.outputs.values()))
+            self._tell_verdicts(blocked)
+        self._go_on(record.result.outcome)
 
     def _finish(self, case: Case, outcome: Outcome) -> None:
         """Note the outcome of a job in the schedule, with what follows from it."""
         self._tell_verdicts(self._schedule.finished(case.key, outcome))
+        self._go_on(outcome)
+
+    def _go_on(self, outcome: Outcome) -> None:
         if outcome is Outcome.FAILED and self._request.fail_fast and not self._ending:
-            self._end_jobs(force=False)
+            self._end_jobs(Stopping(running=self._running(), after_failure=True))
         self._advance()
 
-    def _tell(self, key: JobKey, result: Result, *, known: bool) -> None:
+    def _tell(self, key: JobKey, result: Result, *, known: bool, unsaved: tuple[Path, ...] = ()) -> None:
         for case in self._cases[key]:
             self._known += known
             self._count(
-                Ended(case=case, outcome=result.outcome, reason=result.reason, known=known, result=result)
+                Ended(
+                    case=case,
+                    outcome=result.outcome,
+                    reason=result.reason,
+                    known=known,
+                    result=result,
+                    unsaved=unsaved,
+                )
             )
 
     def _tell_verdicts(self, verdicts: Sequence[Verdict]) -> None:
-        """Tell about cases that will not be run; those that were only cancelled have no outcome at all."""
+        """Tell about cases that will not be run, and store it; those only cancelled have no outcome."""
         for each in verdicts:
-            if each.outcome is not Outcome.CANCELLED:
-                self._count(Ended(case=each.case, outcome=each.outcome, reason=each.reason, known=False))
+            if each.outcome is Outcome.CANCELLED:
+                continue
+            self._count(Ended(case=each.case, outcome=each.outcome, reason=each.reason, known=False))
+            if self._storing and not self._is_stored(each):
+                record = blocked_record(self._project, each.case, each.outcome, each.reason)
+                self._recorder.add(record, lambda result, saved: None)
+
+    def _is_stored(self, verdict: Verdict) -> bool:
+        """Whether the newest result says the same already."""
+        case = verdict.case
+        definition = self._project.definitions[case.test.name]
+        latest = self._project.store.view().latest(case.subject, definition)
+        return latest is not None and (latest.outcome, latest.reason) == (verdict.outcome, verdict.reason)
 
     def _count(self, event: Ended) -> None:
         self._outcomes[event.outcome] += 1

@@ -16,6 +16,7 @@ from gitlimmat.service.project import Project
 from gitlimmat.service.run import Run, RunRequest, Summary
 
 T = TypeVar("T")
+_SAME_MOMENT_S = 0.1
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -36,31 +37,44 @@ def dry_run(project: Project, request: RunRequest, listen: Callable[[Event], Non
 
 
 def with_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` in the running loop for each SIGINT, SIGTERM or SIGHUP."""
+    """Call `stop` in the running loop for each SIGINT, SIGTERM or SIGHUP.
+
+    A terminal sends Ctrl-C to git and to us, and git passes it on: what comes twice in one moment is one.
+    """
     loop = asyncio.get_running_loop()
+    last = -_SAME_MOMENT_S
+
+    def on_signal() -> None:
+        nonlocal last
+        now, before = loop.time(), last
+        last = now
+        if now - before >= _SAME_MOMENT_S:
+            stop()
+
     for number in _STOPPING:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, on_signal)
 
 
 def run_loop(work: Coroutine[None, None, T]) -> T:
     """Run a coroutine to its end in a loop of its own.
 
-    Raises: what it raises; of a group of errors that all are for the user, the first.
+    Raises: what it raises; of a group of errors that all are for the user or from the system, the first.
     """
     try:
         return asyncio.run(work)
     except BaseExceptionGroup as group:
-        error = _only_user_errors(group)
+        error = _first_expected(group)
         if error is None:
             raise
         raise error from group
 
 
-def _only_user_errors(group: BaseExceptionGroup[BaseException]) -> LimmatError | None:
-    first, rest = group.split(LimmatError)
+def _first_expected(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the first error of a group that has only errors `cli.main` knows how to tell."""
+    expected, rest = group.split((LimmatError, OSError))
     if rest is not None:
         return None
-    error: BaseException | None = first
+    error: BaseException | None = expected
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error if isinstance(error, LimmatError) else None
+    return error
