@@ -16,7 +16,14 @@ from gitlimmat.runner import host as host_module
 from gitlimmat.runner import strays as strays_module
 from gitlimmat.runner.host import Host, Stop
 from gitlimmat.runner.job import JobEnd
-from gitlimmat.runner.processes import all_pids, is_thread, parse_newest, pids_after, read_process
+from gitlimmat.runner.processes import (
+    all_pids,
+    is_thread,
+    parse_newest,
+    pids_after,
+    read_environment,
+    read_process,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a job is its group")
 
@@ -245,3 +252,14 @@ def test_a_process_is_read_whatever_its_name(tmp_path: Path) -> None:
         child.kill()
         child.wait()
     assert read_process(child.pid) is None
+
+
+def test_environment_is_read_when_the_program_was_only_just_executed() -> None:
+    """For a moment after an exec the kernel shows no environment; nobody is judged by that."""
+    for _ in range(200):
+        child = subprocess.Popen(["true"], env={"LIMMAT_TRY": "1"})
+        seen = read_environment(child.pid)
+        process = read_process(child.pid)
+        assert b"LIMMAT_TRY=1" in seen or process.zombie
+        child.wait()
+    assert read_environment(child.pid) == ()

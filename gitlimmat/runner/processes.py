@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import msgspec
 
 _FEW = 256
 _CHUNK = 1 << 16
+_TRIES = 20
+_TRY_S = 0.0005
+_ENV_START = 47  # field 50, counted from the third
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -68,11 +72,18 @@ def is_thread(pid: int) -> bool:
 
 
 def read_environment(pid: int) -> tuple[bytes, ...]:
-    """Return the `name=value` strings a process was started with; none when we may not know."""
+    """Return the `name=value` strings a process was started with; none when we may not know.
+
+    A process that is just executing a program has none for a moment: it is waited for, 10 ms at most.
+    """
     try:
-        return tuple(_read(f"/proc/{pid}/environ").split(b"\0"))
+        for _ in range(_TRIES):
+            if (data := _read(f"/proc/{pid}/environ")) or not _is_executing(pid):
+                return tuple(data.split(b"\0"))
+            time.sleep(_TRY_S)
     except OSError:
-        return ()
+        pass
+    return ()
 
 
 def all_pids() -> list[int]:
@@ -100,6 +111,13 @@ def parse_newest(loadavg: bytes) -> int:
     """
     last = loadavg.split()[-1:]
     return int(last[0]) if last and last[0].isdigit() else 0
+
+
+def _is_executing(pid: int) -> bool:
+    """Whether the place of the environment, which may be empty, is not set yet. Source: proc_pid_stat(5)."""
+    line = _read(f"/proc/{pid}/stat")
+    fields = line[line.rfind(b")") + 2 :].split()
+    return len(fields) > _ENV_START and fields[0] not in b"ZX" and fields[_ENV_START] == b"0"
 
 
 def _read(path: str) -> bytes:
