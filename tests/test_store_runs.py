@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,13 @@ from stored import oid
 from gitlimmat.errors import StoreError
 from gitlimmat.model import Commit
 from gitlimmat.store.removal import remove_tree
-from gitlimmat.store.runs import Runs, running_jobs, sweep
+from gitlimmat.store.runs import RunDirectory, Runs, running_jobs, sweep
 
 COMMIT = Commit(id=oid("commit"), tree=oid("tree"))
 
 OWNER = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from gitlimmat.model import Commit
@@ -119,3 +122,30 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises(StoreError, match=r"cannot make a directory in '.*runs': "):
         Runs(tmp_path).create("unit", COMMIT, COMMIT.id)
+
+
+def test_a_directory_given_back_is_as_new_for_the_next_job(tmp_path: Path) -> None:
+    """What a job left in it is gone, whatever that was; at the end no directory is left."""
+    runs = Runs(tmp_path)
+    spoilers: list[Callable[[RunDirectory], object]] = [
+        lambda directory: None,
+        lambda directory: directory.outputs["output"].write_text("old"),
+        lambda directory: (directory.artifacts / "old").write_text("old"),
+        lambda directory: (directory.path / "stray").write_text("old"),
+        lambda directory: directory.artifacts.rmdir(),
+        lambda directory: (directory.artifacts.rmdir(), directory.artifacts.symlink_to("/")),
+        lambda directory: directory.artifacts.chmod(0o500),
+        lambda directory: shutil.rmtree(directory.path),
+    ]
+    for spoil in spoilers:
+        directory = runs.create("unit", COMMIT, COMMIT.id)
+        assert sorted(path.name for path in directory.path.iterdir()) == ["artifacts", "job.json"]
+        assert not directory.artifacts.is_symlink()
+        assert list(directory.artifacts.iterdir()) == []
+        assert os.access(directory.artifacts, os.W_OK)
+        spoil(directory)
+        runs.give_back(directory)
+
+    runs.close()
+
+    assert list((tmp_path / "runs").iterdir()) == []

@@ -89,6 +89,7 @@ class Workshop:
         """Give all worktrees back, remove temporary ones and what was only kept for dependents."""
         for directory in self._kept:
             directory.remove()
+        self._project.runs.close()
         for worktree in self._free:
             worktree.release()
         self._free.clear()

@@ -254,7 +254,7 @@ class Run:
 
         def stored(result: Result, saved: bool) -> None:
             if saved:
-                attempt.directory.remove()
+                self._project.runs.give_back(attempt.directory)
             self._artifacts.learn(case.key, result)
             if lock is not None:
                 lock.release()
