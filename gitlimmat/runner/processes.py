@@ -17,7 +17,7 @@ _FEW = 256
 _CHUNK = 1 << 16
 _TRIES = 20
 _TRY_S = 0.0005
-_ENV_START = 47  # field 50, counted from the third
+_ENV_END = 48  # field 51, counted from the third
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,8 +78,10 @@ def read_environment(pid: int) -> tuple[bytes, ...]:
     """
     try:
         for _ in range(_TRIES):
-            if (data := _read(f"/proc/{pid}/environ")) or not _is_executing(pid):
+            if data := _read(f"/proc/{pid}/environ"):
                 return tuple(data.split(b"\0"))
+            if not _is_executing(pid):  # it is empty, or was set since we looked
+                return tuple(_read(f"/proc/{pid}/environ").split(b"\0"))
             time.sleep(_TRY_S)
     except OSError:
         pass
@@ -114,10 +116,10 @@ def parse_newest(loadavg: bytes) -> int:
 
 
 def _is_executing(pid: int) -> bool:
-    """Whether the place of the environment, which may be empty, is not set yet. Source: proc_pid_stat(5)."""
+    """Whether the end of the environment, which may be empty, is not set yet. Source: proc_pid_stat(5)."""
     line = _read(f"/proc/{pid}/stat")
     fields = line[line.rfind(b")") + 2 :].split()
-    return len(fields) > _ENV_START and fields[0] not in b"ZX" and fields[_ENV_START] == b"0"
+    return len(fields) > _ENV_END and fields[0] not in b"ZX" and fields[_ENV_END] == b"0"
 
 
 def _read(path: str) -> bytes:
