@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from contenders import GitTest, find_git_test
 from repositories import clone, commits, size_of_objects
-from sandbox import CommandError, git, limmat, program, run, tell
+from sandbox import CommandError, discard, git, limmat, program, run, tell
 from table import Budget, Row
 from timing import Action, medians, seconds
 from workshop import TESTS, Workshop, configure, fill, open_configured, store
@@ -61,14 +61,14 @@ def log(shop: Workshop) -> list[Row]:
     """What our notes cost a user of `git log`."""
     count = shop.sizes.report
     turns: dict[str, Action] = {
-        "with": lambda: git(shop.known, "log", f"-n{count}", "--notes=limmat"),
-        "without": lambda: git(shop.known, "log", f"-n{count}", "--no-notes"),
+        "with": partial(discard, ["git", "log", f"-n{count}", "--notes=limmat"], shop.known),
+        "without": partial(discard, ["git", "log", f"-n{count}", "--no-notes"], shop.known),
     }
     if git(shop.known, "log", f"-n{count}", "--notes=limmat").count("limmat: ") < count:
         raise CommandError("not every commit has a note")
     times = medians(turns, rounds=4 * shop.sizes.rounds)
     what = f"`git log -n{count} --notes=limmat`, {TESTS} tests a commit"
-    return [Row(what, times["with"], "--no-notes", times["without"], Budget(1.2))]
+    return [Row(what, times["with"], "git log --no-notes", times["without"], Budget(1.2))]
 
 
 def _report_times(repository: Path, count: int, *commands: str, rounds: int) -> dict[str, float]:

@@ -67,6 +67,11 @@ def run(
     return done.stdout
 
 
+def discard(command: Sequence[str], cwd: Path) -> None:
+    """Run a command whose output nobody reads, so that only the command is measured."""
+    subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+
+
 def git(cwd: Path, *arguments: str, stdin: bytes | None = None) -> str:
     """Run git in `cwd` and return what it printed, without the last newline."""
     return run(["git", *arguments], cwd, stdin=stdin).decode(errors="replace").removesuffix("\n")

@@ -32,7 +32,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(5, 20, 100, (50, 50, 20), 30, 1_000, 10_000)
-QUICK = Sizes(3, 10, 50, (20, 25, 20), 15, 500, 1_000)
+QUICK = Sizes(3, 5, 25, (20, 25, 20), 10, 500, 1_000)
 
 
 class Workshop:
