@@ -46,6 +46,7 @@ def overhead(shop: Workshop) -> list[Row]:
         {str(turn): turn.measure for turn in turns},
         rounds=shop.sizes.rounds,
         before={str(turn): turn.contender.forget for turn in turns},
+        seldom=[str(turn) for turn in turns if turn.contender in others[1:]],
     )
     rows = []
     for workers, limit in ((1, 1.0), (2, 0.5)):
