@@ -311,3 +311,12 @@ def test_a_broken_config_is_not_in_the_way_of_cleaning_up(tested: Repo, command:
     tested.config("broken")
 
     tested.limmat(*command)
+
+
+def test_a_config_without_tests_can_be_looked_at_but_not_run(repo: Repo) -> None:
+    """`config` shows what there is; `run` says what is missing."""
+    repo.commit("base")
+    repo.config('resources = ["port"]\n')
+
+    assert "resource 'port': port-0" in repo.limmat("config")
+    assert b"no tests in" in repo.program("run", "HEAD").stderr

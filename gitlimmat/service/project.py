@@ -176,7 +176,7 @@ def open_project(
         repository,
         file,
         settings,
-        _selected(request, file),
+        _selected(request, file, required=config is ConfigUse.REQUIRED),
         warn,
         color=color.get("color.limmat", color.get("color.ui")),
     )
@@ -219,10 +219,10 @@ def _repository(request: Request) -> Repository:
     return find_repository(request.repo.absolute(), binary=binary, environment=environment)
 
 
-def _selected(request: Request, file: ConfigFile | None) -> tuple[Test, ...]:
+def _selected(request: Request, file: ConfigFile | None, *, required: bool) -> tuple[Test, ...]:
     if request.commands:
         return adhoc_tests(request.commands)
-    if file is None:
+    if file is None or (not file.config.tests and not required):
         return ()
     if not file.config.tests:
         raise ConfigError(
