@@ -320,3 +320,12 @@ def test_a_config_without_tests_can_be_looked_at_but_not_run(repo: Repo) -> None
 
     assert "resource 'port': port-0" in repo.limmat("config")
     assert b"no tests in" in repo.program("run", "HEAD").stderr
+
+
+def test_a_test_can_be_looked_at_without_what_it_depends_on(repo: Repo) -> None:
+    """`--tests` of a reader selects columns; nothing has to run."""
+    repo.config(UNIT + '[[tests]]\nname = "use"\ndepends_on = ["unit"]\ncommand = "true"\n')
+    repo.commit("base")
+    repo.limmat("run", "HEAD")
+
+    assert repo.limmat("status", "--tests", "use", "HEAD").splitlines()[0].split() == ["use"]

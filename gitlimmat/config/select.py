@@ -14,14 +14,16 @@ from gitlimmat.errors import ConfigError, UsageError
 from gitlimmat.model import Test
 
 
-def select(tests: Sequence[Test], *, only: Sequence[str], skip: Sequence[str]) -> tuple[Test, ...]:
+def select(
+    tests: Sequence[Test], *, only: Sequence[str], skip: Sequence[str], to_run: bool = True
+) -> tuple[Test, ...]:
     """Return the tests whose name has a match of a pattern in `only` and none of a pattern in `skip`.
 
     Without `only` it is the tests that run by default. Dependencies are not added.
 
     Shape: in the order of `tests`; possibly empty.
     Raises: UsageError for a pattern that is no regular expression; ConfigError when a chosen test depends on
-    one that is not.
+    one that is not, if they are chosen `to_run`.
     """
     wanted, unwanted = _compile(only, "--tests"), _compile(skip, "--skip-test")
     chosen = tuple(
@@ -30,7 +32,8 @@ def select(tests: Sequence[Test], *, only: Sequence[str], skip: Sequence[str]) -
         if (any(pattern.search(test.name) for pattern in wanted) if only else test.run_by_default)
         and not any(pattern.search(test.name) for pattern in unwanted)
     )
-    _check_closed(chosen)
+    if to_run:
+        _check_closed(chosen)
     return chosen
 
 

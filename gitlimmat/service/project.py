@@ -228,7 +228,7 @@ def _selected(request: Request, file: ConfigFile | None, *, required: bool) -> t
         raise ConfigError(
             f"no tests in '{file.path}'", hint="add a [[tests]] table with a name and a command"
         )
-    selected = select(file.config.tests, only=request.tests, skip=request.skip_test)
+    selected = select(file.config.tests, only=request.tests, skip=request.skip_test, to_run=required)
     if not selected:
         patterns = ", ".join(f"'{pattern}'" for pattern in (*request.tests, *request.skip_test))
         raise UsageError(
