@@ -23,6 +23,8 @@ from gitlimmat.git.process import Git
 from gitlimmat.git.removal import remove
 
 MARK = "limmat"
+# Files by which a worktree is registered, and settings of its own: unchanged, nothing has to be looked at.
+REGISTRATION = ("gitdir", "commondir", MARK, "config.worktree", "info/sparse-checkout")
 _PER_WORKTREE = ("config.worktree", "info/sparse-checkout")
 
 

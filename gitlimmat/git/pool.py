@@ -21,7 +21,7 @@ from gitlimmat.errors import WorktreeError
 from gitlimmat.git.entry import entries_locked, remove_entries, remove_stale_entries
 from gitlimmat.git.removal import remove
 from gitlimmat.git.repository import Repository
-from gitlimmat.git.worktree import Worktree
+from gitlimmat.git.worktree import Slot, Worktree
 
 _HINT = "set XDG_CACHE_HOME, or name another directory for worktrees"
 
@@ -42,6 +42,7 @@ class WorktreePool:
         self._guard = threading.Lock()
         self._swept = False
         self._acquired: list[Worktree] = []
+        self._slots: dict[int, Slot] = {}
         if temporary:
             self._parent = (directory or Path(tempfile.gettempdir())).absolute()
             self._stem = f"{prefix}-{os.getpid()}-"
@@ -69,7 +70,9 @@ class WorktreePool:
                     f"cannot use worktree directory '{self._parent}': {error.strerror or error}", hint=_HINT
                 ) from error
             path = self._parent / f"{self._stem}{slot}"
-            worktree = Worktree(self._repository, path, slot, fd)
+            known = self._slots.setdefault(slot, Slot(number=slot, path=path, unsure=False))
+            known.unsure = known.unsure or not self._claim(fd)
+            worktree = Worktree(self._repository, known, fd)
             if self._temporary:
                 self._acquired.append(worktree)
             return worktree
@@ -139,8 +142,6 @@ class WorktreePool:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(fd), path.stat()):
-                    if self._temporary:
-                        os.pwrite(fd, self._owner(), 0)
                     return fd
             except BlockingIOError:
                 os.close(fd)
@@ -152,6 +153,18 @@ class WorktreePool:
                 raise
             os.close(fd)  # it was removed by a sweep between open and flock
 
+    def _claim(self, fd: int) -> bool:
+        """Say in the lock file who we are; return whether its last holder ran since the machine was started.
+
+        What an earlier one wrote may be lost in part: nothing is synced at each switch.
+        """
+        text = self._owner() if self._temporary else _boot_id()
+        if os.pread(fd, len(text) + 1, 0) == text and text:
+            return True
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, text, 0)
+        return False
+
     def _owner(self) -> bytes:
         return os.fsencode(self._repository.common_dir) + b"\n"
 
@@ -159,6 +172,14 @@ class WorktreePool:
 def _label(repository: Repository) -> str:
     name = re.sub(r"[^\w.-]+", "-", repository.name).strip(".-") or "repository"
     return f"{name}-{xxhash.xxh3_64_hexdigest(os.fsencode(repository.common_dir.resolve()))[:8]}"
+
+
+def _boot_id() -> bytes:
+    """Return what names this run of the machine, empty when that is not known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        return b""
 
 
 def _cache(repository: Repository) -> Path:

@@ -3,7 +3,8 @@
 Layer: git.
 """
 
-# ruff: noqa: PTH (names are bytes, which pathlib cannot hold)
+# Names are bytes here, which pathlib cannot hold.
+# ruff: noqa: PTH101, PTH108, PTH118, PTH120, PTH106, PTH208
 
 from __future__ import annotations
 
@@ -18,20 +19,27 @@ def remove(path: bytes) -> None:
 
     Raises: OSError when something cannot be removed. That nothing is there is fine.
     """
+    if not remove_file(path):
+        _remove_directory(path)
+
+
+def remove_file(path: bytes) -> bool:
+    """Remove the file at `path` and return True; False when it is a directory, which is left alone.
+
+    Raises: OSError when it cannot be removed. That nothing is there is fine.
+    """
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        return
+    except (FileNotFoundError, NotADirectoryError):
+        return True
     except IsADirectoryError:
-        _remove_directory(path)
+        return False
     except PermissionError:
         if stat.S_ISDIR(os.lstat(path).st_mode):  # what unlink(2) says of directories on some systems
-            _remove_directory(path)
-            return
+            return False
         os.chmod(os.path.dirname(path), _DIRECTORY_MODE)
         os.unlink(path)
+    return True
 
 
 def _remove_directory(path: bytes) -> None:
