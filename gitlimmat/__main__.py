@@ -15,9 +15,25 @@ def main() -> None:
     if arguments in (["--version"], ["-V"], ["version"]):
         sys.stdout.write(f"git-limmat version {__version__}\n")
         sys.exit(0)
-    from gitlimmat.cli.main import run
+    sys.exit(_run(arguments))
 
-    sys.exit(run(arguments))
+
+def _run(arguments: list[str]) -> int:
+    """Run the command line; what nobody expected is a bug, shown whole, and never the status of a test."""
+    try:
+        from gitlimmat.cli.main import run
+
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return 128
 
 
 def _open_standard_streams() -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from typing import TextIO, cast
 
 import typer
 
@@ -65,8 +66,31 @@ def _guarded(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return guarded
 
 
+class _Talk:
+    """Standard error that may be full or gone: what is said there never changes what happens."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            pass
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; return the exit status."""
+    sys.stderr = cast("TextIO", _Talk(sys.stderr))
     if (
         "--version" in arguments[: _command_index(arguments)]
         or "-V" in arguments[: _command_index(arguments)]

@@ -69,7 +69,7 @@ def wants_color(setting: str | None, stream: TextIO) -> bool:
 def _pass_bytes_through(stream: TextIO) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="surrogateescape")
+        reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def age(seconds: float) -> str:

@@ -29,8 +29,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `worktree` is the top of the main or linked worktree we were called in, None in a bare repository.
     `git_dir` is the directory of that worktree, `common_dir` the one all worktrees share. All are absolute.
-    `git` runs in `worktree`, or in `git_dir` when that does not lead there, with nothing inherited from the caller. `asked` is
-    git as the user called us, with `GIT_DIR`, `git -c` and all: settings are read with it.
+    `git` runs in `worktree`, or in `git_dir` when that does not lead there, with nothing inherited from the
+    caller. `asked` is git as the user called us, with `GIT_DIR`, `git -c` and all: settings are read with it.
     """
 
     worktree: Path | None
@@ -100,7 +100,10 @@ def find_repository(
             stderr=said,
             hint="run inside a git repository, or name one with --repo",
         )
-    bare, git_dir, common_dir, object_format, inside = os.fsdecode(done.stdout).split("\n")[:5]
+    said_lines = os.fsdecode(done.stdout).removesuffix("\n").split("\n")
+    if len(said_lines) != 5:
+        raise GitError(f"cannot use '{start}': its path has a newline", hint="rename the directory")
+    bare, git_dir, common_dir, object_format, inside = said_lines
     _check_readable(ours, Path(common_dir), object_format)
     worktree = None
     if bare == "false":

@@ -110,6 +110,12 @@ def find_base(repository: Repository, configured: str | None) -> Base:
     )
 
 
+def existing(repository: Repository, ids: Sequence[str]) -> tuple[Commit, ...]:
+    """Return those of `ids` that are commits of this repository, with their trees."""
+    found = find_commits(repository, ids)
+    return tuple(commit for oid in ids if (commit := found[oid]) is not None)
+
+
 def subjects(repository: Repository, ids: Sequence[str]) -> dict[str, str]:
     """Return the first line of the message of each commit; control characters are replaced.
 

@@ -12,6 +12,7 @@ from gitlimmat.errors import UsageError
 from gitlimmat.model import CachePolicy, Test
 
 _NAME_LENGTH = 30
+_LOOKS_AT_COMMIT = re.compile(r"LIMMAT_COMMIT|HEAD|\bgit\b")
 # As for `git bisect run`: 125 says that this commit cannot be tested, 126 and 127 come from the shell when
 # there is no such command, which says nothing about the commit.
 _SKIP = (125,)
@@ -19,7 +20,9 @@ _NOT_RUN = (126, 127)
 
 
 def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
-    """Return a test for each command of `run --exec`, cached by tree, named after the command.
+    """Return a test for each command of `run --exec`, named after the command.
+
+    It is cached by tree, unless it names git or HEAD or LIMMAT_COMMIT: then it may look at the message.
 
     Only the definition tells commands apart; a name that two of them share gets a number. Exit status 125
     means skipped, 126 and 127 errored.
@@ -39,7 +42,7 @@ def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
             Test(
                 name=name,
                 command=command,
-                cache=CachePolicy.BY_TREE,
+                cache=CachePolicy.BY_COMMIT if _LOOKS_AT_COMMIT.search(command) else CachePolicy.BY_TREE,
                 skip_exit_codes=_SKIP,
                 error_exit_codes=_NOT_RUN,
             )

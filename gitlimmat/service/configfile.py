@@ -66,10 +66,11 @@ def read_config(path: Path, said_by: str) -> ConfigFile:
 def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequence[tuple[str, str]]]:
     """Return path and SHA-256 of each file that a test declares as input, sorted by path.
 
-    Patterns are relative to the directory of the config file; `**` matches any depth.
+    Patterns are relative to the directory of the config file, or to ours when it comes from a pipe; `**`
+    matches any depth.
     Raises: ConfigError when a pattern matches nothing or a file cannot be read.
     """
-    base = config.parent if config is not None else Path.cwd()
+    base = config.parent if config is not None and config.is_file() else Path.cwd()
     digests: dict[str, str] = {}
     return {
         name: [(path, _content_digest(base, path, digests)) for path in _matches(base, name, patterns)]
@@ -80,7 +81,10 @@ def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequ
 def _matches(base: Path, name: str, patterns: Sequence[str]) -> list[str]:
     found: set[str] = set()
     for pattern in patterns:
-        files = [str(path.relative_to(base)) for path in base.glob(pattern) if path.is_file()]
+        try:
+            files = [str(path.relative_to(base)) for path in base.glob(pattern) if path.is_file()]
+        except (IndexError, ValueError, NotImplementedError, OSError):
+            files = []
         if not files:
             raise ConfigError(
                 f"no file matches '{pattern}' in the inputs of test '{name}'",

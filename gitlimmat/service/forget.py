@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitlimmat.model import Commit, Result
-from gitlimmat.service.notes import refresh_notes
+from gitlimmat.service.notes import refresh_changed
 from gitlimmat.service.project import Project
 
 
@@ -27,5 +27,5 @@ def forget(
 
     gone = project.store.forget(wanted, subjects, dry_run=dry_run)
     if gone and not dry_run:
-        refresh_notes(project, commits)
+        refresh_changed(project, {subject for subject, _ in gone})
     return gone

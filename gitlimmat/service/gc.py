@@ -11,10 +11,12 @@ import msgspec
 
 from gitlimmat.config.values import parse_int
 from gitlimmat.errors import UsageError
+from gitlimmat.service.notes import refresh_changed
 from gitlimmat.service.project import Project
 from gitlimmat.store.gc import Limits, Removal, collect_garbage, reachable_subjects
 
 _DAY = 86400.0
+_DIGITS = 9
 _UNITS = {"s": 1.0, "h": 3600.0, "d": _DAY, "w": 7 * _DAY, "m": 30 * _DAY, "y": 365 * _DAY}
 
 
@@ -41,6 +43,7 @@ def collect(project: Project, wanted: Wanted, *, dry_run: bool) -> Removal:
     removal = collect_garbage(project.store, limits, project.locks, dry_run=dry_run)
     if not dry_run:
         project.cache.evict()
+        refresh_changed(project, {each.subject for each in removal.removed})
     return removal
 
 
@@ -57,7 +60,7 @@ def _size(text: str) -> int:
 def _age(text: str) -> float:
     """Return seconds: a number of days, or one with a unit."""
     number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "d")
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > _DIGITS:
         raise UsageError(
             f"bad age '{text}' for '--age'", hint="a number and s, h, d, w, m or y, such as 12h or 90d"
         )

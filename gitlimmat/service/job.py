@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from gitlimmat import __version__
-from gitlimmat.errors import LimmatError
+from gitlimmat.errors import LimmatError, StoreError, WorktreeError
 from gitlimmat.git.pool import WorktreePool
 from gitlimmat.git.worktree import Worktree
 from gitlimmat.model import CachePolicy, Outcome, Result
@@ -28,7 +29,7 @@ from gitlimmat.runner.host import Host, Stop
 from gitlimmat.runner.job import JobEnd, JobSpec
 from gitlimmat.service.project import Project
 from gitlimmat.store.record import Record
-from gitlimmat.store.runs import RunDirectory
+from gitlimmat.store.runs import RunDirectory, Runs
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,7 @@ class Workshop:
         self._artifacts = artifacts
         self._kept: list[RunDirectory] = []
         self._base = dict(os.environ)
+        self._elsewhere: Runs | None = None
 
     @cached_property
     def _pool(self) -> WorktreePool:
@@ -90,6 +92,8 @@ class Workshop:
         for directory in self._kept:
             directory.remove()
         self._project.runs.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
         for worktree in self._free:
             worktree.release()
         self._free.clear()
@@ -98,7 +102,8 @@ class Workshop:
 
     async def attempt(self, case: Case, tokens: Mapping[str, Sequence[str]], stop: Stop) -> Attempt:
         """Run the test of `case` once; what goes wrong around it becomes an errored outcome."""
-        directory = self._project.runs.create(case.test.name, case.commit, case.subject)
+        directory = self._directory(case)
+        place = _identity(directory.path)
         end = JobEnd(started=time.time(), elapsed=0.0)
         worktree = None
         try:
@@ -108,14 +113,36 @@ class Workshop:
                 spec = await self._spec(case, tokens, worktree, directory, pins)
                 end = await self._host.run(spec, stop)
         except (LimmatError, OSError) as error:
-            end = msgspec.structs.replace(end, error=str(error))
+            end = msgspec.structs.replace(end, error=str(error), cancelled=stop.cancelled)
         finally:
             if worktree is not None:
                 self._free.append(worktree)
+        if _identity(directory.path) != place:
+            end = msgspec.structs.replace(
+                end, error=f"'{directory.path}' was removed under it", exit_status=None, signal=None
+            )
         return self._attempt(case, directory, end)
 
+    def _directory(self, case: Case) -> RunDirectory:
+        """Return a directory for the files of a job: a temporary one when there is no room for ours."""
+        try:
+            return self._project.runs.create(case.test.name, case.commit, case.subject)
+        except LimmatError as error:
+            if self._elsewhere is None:
+                self._project.warn(f"{error}; output goes to the temporary directory")
+                self._elsewhere = Runs(Path(tempfile.mkdtemp(prefix="limmat-")))
+            return self._elsewhere.create(case.test.name, case.commit, case.subject)
+
     async def _worktree(self, case: Case) -> Worktree:
-        worktree = self._free.pop() if self._free else await asyncio.to_thread(self._pool.acquire)
+        """Return a worktree brought to the commit; one that has become unusable is replaced by another."""
+        if self._free:
+            worktree = self._free.pop()
+            try:
+                await asyncio.to_thread(worktree.switch, case.commit)
+                return worktree
+            except WorktreeError:
+                worktree.release()
+        worktree = await asyncio.to_thread(self._pool.acquire)
         try:
             await asyncio.to_thread(worktree.switch, case.commit)
         except BaseException:
@@ -159,8 +186,22 @@ class Workshop:
         found: dict[str, Path] = {}
         for name in case.test.depends_on:
             key = self._project.job_key(name, case.commit)
-            found[name] = await asyncio.to_thread(self._artifacts.directory, key, pins)
+            try:
+                found[name] = await asyncio.to_thread(self._artifacts.directory, key, pins)
+            except StoreError as error:
+                await asyncio.to_thread(self._forget, key)
+                raise StoreError(
+                    f"artifacts of '{name}' are lost, the next run makes them again: {error}"
+                ) from error
         return found
+
+    def _forget(self, key: JobKey) -> None:
+        """Forget a result that cannot be used, so that the next run does not find it."""
+        self._project.store.forget(
+            lambda _, result: result.test == key.test and result.artifacts is not None,
+            [key.subject],
+            dry_run=False,
+        )
 
     def _attempt(self, case: Case, directory: RunDirectory, end: JobEnd) -> Attempt:
         outcome, reason = classify(case.test, end)
@@ -190,6 +231,15 @@ class Workshop:
             self._kept.append(directory)
             self._artifacts.keep(case.key, directory.artifacts)
         return Attempt(record=record, directory=directory)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a directory from another one that has taken its place."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_empty(directory: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The newest result of each test on a commit, whatever its definition: for readers without a config.
+"""Which of the results about a commit to show.
 
 Layer: service.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gitlimmat.model import Commit, Result
+from gitlimmat.model import Commit, Definition, Result
 from gitlimmat.store.view import View
 
 
@@ -16,6 +16,11 @@ class Newest(NamedTuple):
 
     subject: str
     result: Result
+
+
+def standing_result(view: View, subject: str, definition: Definition) -> Result | None:
+    """Return the result that a run would use, or else the newest one, that is only there to be seen."""
+    return view.known(subject, definition) or view.latest(subject, definition)
 
 
 def newest_results(view: View, commit: Commit) -> dict[str, Newest]:

@@ -145,7 +145,7 @@ class ConfigUse(Enum):
 
     REQUIRED = "required"
     OPTIONAL = "optional"  # it also has something to tell about results alone
-    NONE = "none"  # and a broken one must not be in the way
+    NONE = "none"  # it helps to know what is configured, but a broken one must not be in the way
 
 
 def open_project(
@@ -158,15 +158,20 @@ def open_project(
     repository = _repository(request)
     values = read_settings(repository)
     file = None
-    if not request.commands and config is not ConfigUse.NONE:
+    if not request.commands:
         named = _settings(request, repository, values, None)
-        file = _config_file(named, repository.worktree, required=config is ConfigUse.REQUIRED)
+        try:
+            file = _config_file(named, repository.worktree, required=config is ConfigUse.REQUIRED)
+        except ConfigError:
+            if config is not ConfigUse.NONE:
+                raise
     settings = _settings(request, repository, values, file)
     for warning in settings.warnings:
         warn(warning)
     if request.commands and settings.num_worktrees == 0:
         raise UsageError("'--exec' needs a worktree, but the number of worktrees is 0")
-    if settings.worktree_dir is not None and not settings.worktree_dir.is_dir():
+    runs = config is ConfigUse.REQUIRED
+    if runs and settings.worktree_dir is not None and not settings.worktree_dir.is_dir():
         raise LimmatError(
             f"cannot make worktrees in '{settings.worktree_dir}': no such directory",
             hint=f"it was named by {settings.origins['worktree_dir']}",

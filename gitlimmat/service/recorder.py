@@ -88,7 +88,11 @@ class Recorder:
     async def _store_batch(self, batch: list[_Pending]) -> None:
         publish = partial(self._store.publish, [pending.record for pending in batch])
         try:
-            results = await asyncio.to_thread(publish)
+            try:
+                results = await asyncio.to_thread(publish)
+            except (LimmatError, OSError):
+                # `git gc` removes empty directories of objects: what fails next to it works right after.
+                results = await asyncio.to_thread(publish)
             saved = True
         except (LimmatError, OSError) as error:
             if not self._failed:

@@ -9,6 +9,8 @@ else has the answer, takes a worktree, runs, hands the record over and gives eve
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from gitlimmat.errors import LimmatError
 from gitlimmat.model import Commit, Outcome, Result, Test
 from gitlimmat.plan.cases import Case, JobKey, plan_cases
 from gitlimmat.plan.schedule import Schedule, Start, Verdict
@@ -27,6 +30,7 @@ from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project
 from gitlimmat.service.recorder import Recorder
 from gitlimmat.store.locks import CaseLock
+from gitlimmat.store.view import View
 
 _POLL_FIRST_S = 0.01
 _POLL_LAST_S = 0.2
@@ -70,6 +74,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return 125 if without or self.unfinished else 0
 
 
+class Unlocked:
+    """Stands for the lock of a case where locks cannot be had."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
 class Run:
     """One execution of a `RunRequest`; `listen` is called in the loop with each event.
 
@@ -100,6 +111,7 @@ class Run:
         self._stops: dict[JobKey, tuple[Case, Stop]] = {}
         self._outcomes: Counter[Outcome] = Counter()
         self._known = 0
+        self._host: Host | None = None
         self._over = asyncio.Event()
         self._signals = 0
         self._ending = False
@@ -112,13 +124,14 @@ class Run:
     async def execute(self) -> Summary:
         """Run until every case is done or the run was stopped; return what came of it."""
         async with Host() as host:
+            self._host = host
             self._workshop = Workshop(self._project, host, self._artifacts, keep=not self._request.record)
             try:
                 await self._work()
             finally:
                 await self._workshop.close()
-        if self._request.record:
-            await asyncio.to_thread(refresh_notes, self._project, self._request.commits)
+                if self._request.record:
+                    refresh_notes(self._project, self._request.commits)
         summary = self._summary()
         self._listen(Finished(elapsed=summary.elapsed, interrupted=summary.interrupted))
         return summary
@@ -127,6 +140,14 @@ class Run:
         """End the run: the first call asks the jobs to stop, a second one kills them."""
         self._signals += 1
         self._end_jobs(Stopping(running=self._running(), forced=self._signals > 1))
+
+    def suspend(self) -> None:
+        """Stop the jobs and this program, as Ctrl-Z asks; go on with them when it is continued."""
+        if self._host is None:
+            return
+        self._host.forward(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._host.forward(signal.SIGCONT)
 
     def _summary(self) -> Summary:
         return Summary(
@@ -163,7 +184,10 @@ class Run:
 
     def _learn_known(self) -> None:
         """Look up every job in the store, and tell what needs no run."""
-        known = {key: result for key, cases in self._cases.items() if (result := self._lookup(cases[0]))}
+        view = self._project.store.view()
+        known = {
+            key: result for key, cases in self._cases.items() if (result := self._lookup(cases[0], view))
+        }
         cases = sum(len(self._cases[key]) for key in known)
         self._listen(Planned(commits=len(self._request.commits), cases=self._total, known=cases))
         verdicts = self._schedule.learn_all({key: result.outcome for key, result in known.items()})
@@ -175,11 +199,12 @@ class Run:
             self._ending = True
             self._schedule.cancel_all()
 
-    def _lookup(self, case: Case) -> Result | None:
+    def _lookup(self, case: Case, view: View | None = None) -> Result | None:
         """Return the stored result that stands for `case` in this run."""
         if not self._request.record:
             return None
-        result = self._project.store.view().known(case.subject, self._project.definitions[case.test.name])
+        view = view or self._project.store.view()
+        result = view.known(case.subject, self._project.definitions[case.test.name])
         if result is None or result.started >= self._began:
             return result
         match self._request.rerun:
@@ -201,8 +226,15 @@ class Run:
     async def _job(self, start: Start) -> None:
         case = start.case
         lock = None
+        if self._is_our_own(case):
+            blocked = [
+                Verdict(case=case, outcome=Outcome.ERRORED, reason="this run is part of that very job")
+            ]
+            self._tell_verdicts(blocked)
+            self._finish(case, Outcome.ERRORED)
+            return
         if self._request.record:
-            lock = self._project.locks.try_lock(self._project.key(case))
+            lock = self._try_lock(case)
             if lock is None:
                 self._tell_verdicts(self._schedule.busy(case.key))
                 self._advance()
@@ -222,6 +254,25 @@ class Run:
         finally:
             del self._stops[case.key]
         await self._hand_over(case, attempt, lock)
+
+    def _try_lock(self, case: Case) -> CaseLock | Unlocked | None:
+        """Return the lock of a case, None when someone else has it.
+
+        Where locks cannot be had (a read-only repository, a full disk) the case is run all the same.
+        """
+        try:
+            return self._project.locks.try_lock(self._project.key(case))
+        except (LimmatError, OSError) as error:
+            self._project.store.warn_once(f"other processes may run the same tests: {error}")
+            return Unlocked()
+
+    @staticmethod
+    def _is_our_own(case: Case) -> bool:
+        """Whether a job of this very case has started us: to wait for it would be to wait for ever."""
+        return (os.environ.get("LIMMAT_TEST"), os.environ.get("LIMMAT_COMMIT")) == (
+            case.test.name,
+            case.commit.id,
+        )
 
     async def _await_other(self, case: Case) -> None:
         """Wait until the process that runs `case` is done with it, then take its answer or our turn."""
@@ -247,7 +298,7 @@ class Run:
         self._tell(case.key, result, known=True)
         self._finish(case, result.outcome)
 
-    async def _hand_over(self, case: Case, attempt: Attempt, lock: CaseLock | None) -> None:
+    async def _hand_over(self, case: Case, attempt: Attempt, lock: CaseLock | Unlocked | None) -> None:
         """Give the record to the recorder; dependents may start once they can have its artifacts."""
         record = attempt.record
         blocked: list[Verdict] = []  # told after what blocks them
@@ -255,7 +306,9 @@ class Run:
         def stored(result: Result, saved: bool) -> None:
             if saved:
                 self._project.runs.give_back(attempt.directory)
-            self._artifacts.learn(case.key, result)
+                self._artifacts.learn(case.key, result)
+            else:
+                self._artifacts.keep(case.key, attempt.directory.artifacts)
             if lock is not None:
                 lock.release()
             self._tell(case.key, result, known=False, unsaved=() if saved else tuple(record.outputs.values()))

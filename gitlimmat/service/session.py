@@ -25,7 +25,7 @@ def run_to_end(project: Project, request: RunRequest, listen: Callable[[Event], 
 
     async def work() -> Summary:
         run = Run(project, request, listen)
-        with_signals(run.stop)
+        with_signals(run.stop, run.suspend)
         return await run.execute()
 
     return run_loop(work())
@@ -36,8 +36,8 @@ def dry_run(project: Project, request: RunRequest, listen: Callable[[Event], Non
     return Run(project, request, listen).preview()
 
 
-def with_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` in the running loop for each SIGINT, SIGTERM or SIGHUP.
+def with_signals(stop: Callable[[], None], suspend: Callable[[], None] | None = None) -> None:
+    """Call `stop` in the running loop for each SIGINT, SIGTERM or SIGHUP, and `suspend` for SIGTSTP.
 
     A terminal sends Ctrl-C to git and to us, and git passes it on: what comes twice in one moment is one.
     """
@@ -46,13 +46,15 @@ def with_signals(stop: Callable[[], None]) -> None:
 
     def on_signal() -> None:
         nonlocal last
-        now, before = loop.time(), last
-        last = now
-        if now - before >= _SAME_MOMENT_S:
+        if loop.time() - last >= _SAME_MOMENT_S:
+            last = loop.time()
             stop()
 
     for number in _STOPPING:
-        loop.add_signal_handler(number, on_signal)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup(1) wants it
+            loop.add_signal_handler(number, on_signal)
+    if suspend is not None and signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGTSTP, suspend)
 
 
 def run_loop(work: Coroutine[None, None, T]) -> T:

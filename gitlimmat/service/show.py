@@ -71,7 +71,7 @@ def _entries(
     current = project.definitions.get(name)
     fresh = [r for r in results if current is not None and view.definition(r.digest) == current.text]
     if not history:
-        results = (fresh or results)[:1]
+        results = ([r for r in fresh if r.reusable] or fresh or results)[:1]
     return [
         Shown(
             test=name,

@@ -11,7 +11,7 @@ import msgspec
 
 from gitlimmat.git.revision import abbreviations, subjects
 from gitlimmat.model import Commit, Outcome, Result, subject_of
-from gitlimmat.service.newest import newest_results
+from gitlimmat.service.newest import newest_results, standing_result
 from gitlimmat.service.project import Project
 
 FORMAT = 1
@@ -82,7 +82,7 @@ def _by_definition(project: Project, commits: Sequence[Commit]) -> list[dict[str
     view = project.store.view()
     tests = [(test, project.definitions[test.name]) for test in project.tests]
     return [
-        {test.name: view.latest(subject_of(test, commit), definition) for test, definition in tests}
+        {test.name: standing_result(view, subject_of(test, commit), definition) for test, definition in tests}
         for commit in commits
     ]
 

@@ -13,13 +13,14 @@ Format: 1. A parentless commit of a tree `<aa>/<rest of commit id>` of notes. A 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from gitlimmat.errors import GitError, LimmatError, RefMovedError
 from gitlimmat.git.database import database_of
 from gitlimmat.git.objects import (
+    MODE_TREE,
     CommitHeader,
     DamagedObjectError,
     Entry,
@@ -37,6 +38,7 @@ from gitlimmat.store.locks import update_lock
 from gitlimmat.store.names import split_subject
 from gitlimmat.store.store import Store
 
+_ID_LENGTH = 40
 _NAMESPACE = "refs/notes/"
 _FIRST = b"limmat: "
 _SECOND = b"commit "
@@ -73,6 +75,25 @@ def update_notes(store: Store, commits: Notes) -> bool:
     except (LimmatError, OSError) as error:
         store.warn_once(f"notes are not updated: {error}")
         return False
+
+
+def noted_commits(store: Store) -> tuple[str, ...]:
+    """Return the ids of all commits that have a note in our notes ref, whoever wrote it."""
+    repository = database_of(store.repository)
+    try:
+        root = read_ref(repository.objects, store.notes_ref) if store.notes_ref is not None else None
+    except GitError:
+        return ()
+    header = _header(repository, root) if root is not None else None
+    return tuple(_names(repository, header.tree, b"")) if header is not None else ()
+
+
+def _names(repository: Repository, tree: str, above: bytes) -> Iterator[str]:
+    for name, entry in _entries(repository, tree).items():
+        if entry.mode == MODE_TREE:
+            yield from _names(repository, entry.oid, above + name)
+        elif len(above + name) == _ID_LENGTH:
+            yield (above + name).decode(errors="replace")
 
 
 def _update(store: Store, repository: Repository, ref: str, commits: Notes) -> bool:
