@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from gitlimmat.runner.job import JobSpec
@@ -39,6 +40,7 @@ def spawn(spec: JobSpec, *, mark: str, null: int) -> subprocess.Popen[bytes]:
         with _no_blocked_signals():
             return subprocess.Popen(
                 spec.argv,
+                executable=_executable(spec),
                 cwd=spec.cwd,
                 env=_environment(spec, mark),
                 stdin=null,
@@ -54,6 +56,21 @@ def spawn(spec: JobSpec, *, mark: str, null: int) -> subprocess.Popen[bytes]:
     finally:
         for fd in opened:
             os.close(fd)
+
+
+def _executable(spec: JobSpec) -> str | None:
+    """Return the path of the program, so that not each new process has to try all of PATH; None if unsure."""
+    program, path = _program(spec), spec.environment.get("PATH")
+    if not program or "/" in program or path is None:
+        return None
+    found = _search(program, path)
+    return found if found is not None and os.access(found, os.X_OK) else None
+
+
+@lru_cache(maxsize=64)
+def _search(program: str, path: str) -> str | None:
+    found = shutil.which(program, path=path)
+    return found if found is not None and found.startswith("/") else None
 
 
 def _environment(spec: JobSpec, mark: str) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from gitlimmat.errors import UsageError
 from gitlimmat.model import CachePolicy, Test
 
 _NAME_LENGTH = 30
+_SHELL = ("sh", "-c")  # what `git rebase --exec` and `git bisect run` use
 _LOOKS_AT_COMMIT = re.compile(r"LIMMAT_COMMIT|HEAD|\bgit\b")
 # As for `git bisect run`: 125 says that this commit cannot be tested, 126 and 127 come from the shell when
 # there is no such command, which says nothing about the commit.
@@ -42,6 +43,7 @@ def adhoc_tests(commands: Sequence[str]) -> tuple[Test, ...]:
             Test(
                 name=name,
                 command=command,
+                shell=_SHELL,
                 cache=CachePolicy.BY_COMMIT if _LOOKS_AT_COMMIT.search(command) else CachePolicy.BY_TREE,
                 skip_exit_codes=_SKIP,
                 error_exit_codes=_NOT_RUN,
