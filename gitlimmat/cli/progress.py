@@ -90,8 +90,8 @@ class Progress:
         self._out.line(self._line(event))
         self._out.stream.flush()
         if event.outcome in (Outcome.FAILED, Outcome.ERRORED):
-            for path in event.unsaved:
-                _show_tail(path)
+            for output in event.unsaved:
+                _show_tail(output)
 
     def _line(self, event: Ended) -> str:
         case, commit = event.case, event.case.commit.id
@@ -144,10 +144,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _show_tail(path: Path) -> None:
+def _show_tail(output: Path | bytes) -> None:
     """Print the last lines of output that is not stored anywhere, as it is the only chance to see it."""
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
-        lines = file.read().splitlines()[-_TAIL_LINES:]
-    for line in lines:
+    if isinstance(output, Path):
+        with output.open("rb") as file:
+            file.seek(max(output.stat().st_size - _TAIL_BYTES, 0))
+            output = file.read()
+    for line in output.splitlines()[-_TAIL_LINES:]:
         sys.stderr.write(f"  | {line.decode(errors='replace')}\n")

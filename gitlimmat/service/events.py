@@ -31,7 +31,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A case has an outcome.
 
     `result` is what is known about it, None when the job never started. `known` is true when no job ran for
-    it now. `unsaved` are the files with its output when that is not stored.
+    it now. `unsaved` are the files with its output, or their content, when that is not stored.
     """
 
     case: Case
@@ -39,7 +39,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     known: bool
     result: Result | None = None
-    unsaved: tuple[Path, ...] = ()
+    unsaved: tuple[Path | bytes, ...] = ()
 
 
 class Stopping(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,12 +31,14 @@ from gitlimmat.service.project import Project
 from gitlimmat.store.record import Record
 from gitlimmat.store.runs import RunDirectory, Runs
 
+_SMALL = 16384  # bytes
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished execution: what to store about it, and the directory that holds its files."""
+    """A finished execution: what to store about it, and the directory that holds its files, if it has any."""
 
     record: Record
-    directory: RunDirectory
+    directory: RunDirectory | None
 
 
 class DependencyArtifacts:
@@ -224,13 +226,30 @@ class Workshop:
             subject=case.subject,
             definition=self._project.definitions[case.test.name],
             result=result,
-            outputs={name: path for name in case.test.streams if (path := directory.outputs[name]).exists()},
+            outputs={
+                name: taken
+                for name in case.test.streams
+                if (taken := _take(directory.outputs[name])) is not None
+            },
             artifacts=directory.artifacts if has_artifacts else None,
         )
         if self._keep:
             self._kept.append(directory)
             self._artifacts.keep(case.key, directory.artifacts)
+        elif not has_artifacts and all(isinstance(output, bytes) for output in record.outputs.values()):
+            self._project.runs.give_back(directory)
+            return Attempt(record=record, directory=None)
         return Attempt(record=record, directory=directory)
+
+
+def _take(path: Path) -> Path | bytes | None:
+    """Return the content of a small file, so that it need not be kept; a large one itself."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_SMALL + 1)
+    except OSError:
+        return None
+    return path if len(content) > _SMALL else content
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -305,10 +305,11 @@ class Run:
 
         def stored(result: Result, saved: bool) -> None:
             if saved:
-                self._project.runs.give_back(attempt.directory)
+                if attempt.directory is not None:
+                    self._project.runs.give_back(attempt.directory)
                 self._artifacts.learn(case.key, result)
-            else:
-                self._artifacts.keep(case.key, attempt.directory.artifacts)
+            elif record.artifacts is not None:
+                self._artifacts.keep(case.key, record.artifacts)
             if lock is not None:
                 lock.release()
             self._tell(case.key, result, known=False, unsaved=() if saved else tuple(record.outputs.values()))
@@ -336,7 +337,9 @@ class Run:
             self._end_jobs(Stopping(running=self._running(), after_failure=True))
         self._advance()
 
-    def _tell(self, key: JobKey, result: Result, *, known: bool, unsaved: tuple[Path, ...] = ()) -> None:
+    def _tell(
+        self, key: JobKey, result: Result, *, known: bool, unsaved: tuple[Path | bytes, ...] = ()
+    ) -> None:
         for case in self._cases[key]:
             self._known += known
             self._count(

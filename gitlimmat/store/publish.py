@@ -126,19 +126,22 @@ def _place_files(place: Edit, result: Result, batch: ObjectBatch, *, beside: boo
             folder.set(unused, None)
 
 
-def _save_outputs(outputs: Mapping[str, Path], batch: ObjectBatch) -> dict[str, Stored]:
+def _save_outputs(outputs: Mapping[str, Path | bytes], batch: ObjectBatch) -> dict[str, Stored]:
     saved: dict[str, Stored] = {}
     big: dict[str, Path] = {}
-    for name, path in outputs.items():
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            continue
-        if size >= BIG:
-            big[name] = path
-            saved[name] = Stored(oid="", size=size)
-        else:
-            content = path.read_bytes()
+    for name, source in outputs.items():
+        content = source if isinstance(source, bytes) else None
+        if isinstance(source, Path):
+            try:
+                size = source.stat().st_size
+            except FileNotFoundError:
+                continue
+            if size >= BIG:
+                big[name] = source
+                saved[name] = Stored(oid="", size=size)
+                continue
+            content = source.read_bytes()
+        if content is not None:
             saved[name] = Stored(oid=batch.blob(content), size=len(content))
     for name, oid in zip(big, batch.big_files(list(big.values())), strict=True):
         saved[name] = Stored(oid=oid, size=saved[name].size)

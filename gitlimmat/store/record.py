@@ -21,14 +21,14 @@ _DECODER = msgspec.json.Decoder(Result)
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What a job leaves, before it is stored.
 
-    `outputs` maps stream names to files, `artifacts` is a directory. The store fills in `digest`, `outputs`,
-    `artifacts` and `dropped` of `result`.
+    `outputs` maps stream names to files or to what was in them, `artifacts` is a directory. The store fills
+    in `digest`, `outputs`, `artifacts` and `dropped` of `result`.
     """
 
     subject: str
     definition: Definition
     result: Result
-    outputs: Mapping[str, Path] = {}
+    outputs: Mapping[str, Path | bytes] = {}
     artifacts: Path | None = None
 
 
