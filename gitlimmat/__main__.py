@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from gitlimmat import __version__
@@ -15,7 +16,9 @@ def main() -> None:
     if arguments in (["--version"], ["-V"], ["version"]):
         sys.stdout.write(f"git-limmat version {__version__}\n")
         sys.exit(0)
-    sys.exit(_run(arguments))
+    status = _run(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt but the way out
+    sys.exit(status)
 
 
 def _run(arguments: list[str]) -> int:

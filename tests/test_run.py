@@ -221,7 +221,7 @@ def test_include_base_tests_the_base_too(repo: Repo) -> None:
     repo.commit("base")
     repo.commit("topic", "main")
 
-    out = repo.limmat("run", "--include-base", "main..topic")
+    out = repo.limmat("run", "--include-base", "-j1", "main..topic")
 
     assert [line.split("  ")[-1] for line in out.splitlines()] == ["topic", "base"]
 
