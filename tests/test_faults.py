@@ -199,7 +199,7 @@ def test_sha256_and_reftable_repositories_are_refused_with_a_reason(repo: Repo, 
 def test_git_maintenance_leaves_all_results_intact(repo: Repo, tmp_path: Path) -> None:
     """gc, repack, clone and fsck keep what is reachable from our refs."""
     repo.config(
-        '[[tests]]\nname = "unit"\ncommand = "echo out; echo kept >$LIMMAT_ARTIFACTS/file; mkdir $LIMMAT_ARTIFACTS/empty"\n'
+        '[[tests]]\nname = "unit"\ncommand = "echo out; cd $LIMMAT_ARTIFACTS; echo kept >file; mkdir empty"\n'
     )
     repo.commit("base")
     repo.limmat("run", "HEAD")
@@ -219,7 +219,8 @@ def test_git_maintenance_leaves_all_results_intact(repo: Repo, tmp_path: Path) -
 def test_a_waiting_run_ends_at_once_when_told_to(repo: Repo) -> None:
     """Waiting for another process's case is cancellable."""
     repo.config(
-        '[[tests]]\nname = "unit"\ncommand = "echo $$ >$LIMMAT_ORIGIN/pid.log; while :; do sleep 0.05; done"\n'
+        '[[tests]]\nname = "unit"\n'
+        'command = "echo $$ >$LIMMAT_ORIGIN/pid.log; while :; do sleep 0.05; done"\n'
     )
     repo.commit("base")
     holder = repo.start("run", "HEAD")

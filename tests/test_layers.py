@@ -52,7 +52,7 @@ def test_a_module_imports_only_layers_below(path: Path) -> None:
     layer = layer_of(path)
     for name in imports(path):
         if name.split(".")[0] == "gitlimmat":
-            target = (name.split(".") + [""])[1]
+            target = [*name.split("."), ""][1]
             assert target == layer or target in MAY_USE[layer], f"{path.name} imports {name}"
 
 
