@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -71,14 +70,14 @@ def test_kill_9_at_a_random_moment_loses_and_leaves_nothing(repo: Repo, seed: in
 
 def test_a_full_disk_while_storing_keeps_outcome_and_exit_status(repo: Repo) -> None:
     """With no room for objects the outcome is printed, the status is right, and there is one warning."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to mount a small file system")
     repo.config('[[tests]]\nname = "unit"\ncommand = "head -c 6000000 /dev/urandom; exit 3"\n')
     repo.commit("base")
     objects = repo.path / ".git" / "objects"
     aside = repo.path / ".git" / "aside"
     shutil.copytree(objects, aside)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(objects)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(objects)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("may not mount a small file system")
     try:
         shutil.copytree(aside, objects, dirs_exist_ok=True)
         done = repo.program("run", "HEAD")
