@@ -114,6 +114,37 @@ def test_conversions_are_those_of_git(
     worktree.release()
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        ("core.fileMode", "false"),
+        ("core.ignoreCase", "true"),
+        ("core.trustctime", "false"),
+        ("core.eol", "crlf"),
+    ],
+)
+def test_switch_is_exact_under_other_settings(repo: Repo, setting: tuple[str, str]) -> None:
+    """What a job did is undone whichever way files are written."""
+    repo.write("run.sh", "#!/bin/sh\n", executable=True)
+    repo.commit("one", **{"a": "a\n", "d/b": "b\n", "d/c": "c\n"})
+    repo.commit("two", **{"a": "aa\n", "e/f": "f\n"})
+    repo.git("config", *setting)
+    worktree = _worktree(repo)
+    deeds = (
+        "echo x >d/b; touch -r run.sh d/b",
+        "rm -r d; echo x >d; mkdir -p new/x; echo y >new/x/y",
+        "chmod 644 run.sh; ln a h; git update-index --skip-worktree d/c; rm d/c",
+        "mv d z; ln -s z d; git checkout -q --orphan x; rm $(git rev-parse --git-path index)",
+        "touch $(git rev-parse --git-path index.lock); chmod 500 d; git init -q sub",
+    )
+    for number, deed in enumerate(deeds * 2):
+        commit = commit_of(repo, "main" if number % 3 else "main~1")
+        worktree.switch(commit)
+        assert_exact(worktree, commit)
+        run_in(worktree, deed)
+    worktree.release()
+
+
 def test_ident_in_info_attributes_is_seen(repo: Repo) -> None:
     """Attributes outside of the commit count too, from the moment they are there."""
     repo.commit("one", **{"a.txt": "$Id$\n"})

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import select
 import signal
-import subprocess
-import sys
-from pathlib import Path
+from typing import NoReturn
 
 from conftest import Repo
 from worktrees import assert_exact, commit_of, make_pool
 
-_LOOP = """
-import itertools, os, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from conftest import Repo
-from worktrees import commit_of, make_pool
-repo = Repo(Path({path!r}), dict(os.environ))
-worktree = make_pool(repo).acquire()
-commits = [commit_of(repo, name) for name in {names!r}]
-print("ready", flush=True)
-for number in itertools.count():
-    worktree.switch(commits[number % len(commits)])
-"""
+from gitlimmat.model import Commit
+
 _ROUNDS = 40
 
 
@@ -43,26 +31,35 @@ def test_killed_switch_is_repaired_by_the_next_process(repo: Repo) -> None:
         repo.commit(str(number), **files, **extra)
         repo.git("tag", f"t{number}")
     names = [f"t{number}" for number in range(4)]
-    script = _LOOP.format(tests=str(Path(__file__).parent), path=str(repo.path), names=names)
+    commits = [commit_of(repo, name) for name in names]
     chance = random.Random(1)
     for _ in range(_ROUNDS):
-        child = subprocess.Popen(
-            [sys.executable, "-c", script],
-            env=repo.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        assert child.stdout is not None
-        with child.stdout:
-            assert child.stdout.readline() == b"ready\n"
-            select.select([], [], [], chance.random() * 0.03)
-            os.kill(child.pid, signal.SIGKILL)
-            child.wait()
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _switch_for_ever(repo, commits, writer)
+        os.close(writer)
+        with os.fdopen(reader) as ready:
+            ready.readline()
+        select.select([], [], [], chance.random() * 0.02)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
         worktree = make_pool(repo).acquire()
-        commit = commit_of(repo, chance.choice(names))
+        commit = chance.choice(commits)
         worktree.switch(commit)
 
         assert worktree.slot == 1
         assert_exact(worktree, commit)
         worktree.release()
+
+
+def _switch_for_ever(repo: Repo, commits: list[Commit], writer: int) -> NoReturn:
+    try:
+        worktree = make_pool(repo).acquire()
+        for number in itertools.count():
+            worktree.switch(commits[number % len(commits)])
+            if number == len(commits):
+                os.write(writer, b"ready\n")
+    finally:
+        os._exit(1)

@@ -34,7 +34,7 @@ _NAMES = [
     "ü".encode(),
 ]
 _IGNORES = ["", "*.o\n", "d\n", "/a/\n", "b/\n!b\n", "*\n!*/\n!a\n", "c.o\n/b/*\n!/b/a\n"]
-_ROUNDS = 18
+_ROUNDS = 14
 
 
 class Vandal:
@@ -141,9 +141,16 @@ def _leftovers(worktree: Worktree) -> bytes:
     return git_in(worktree, "clean", "-ffdn")
 
 
-@pytest.mark.parametrize("seed", range(16))
-def test_switch_is_exact_on_random_trees(repo: Repo, seed: int) -> None:
-    """After any deeds of a job, the worktree holds the commit, ignored files, and nothing else."""
+@pytest.mark.parametrize("seed", range(15))
+def test_switch_is_exact_on_random_trees(repo: Repo, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any deeds of a job, the worktree holds the commit, ignored files, and nothing else.
+
+    Changed files are found in one of three ways: the kernel tells, we look at each, or git does.
+    """
+    if seed % 3:
+        monkeypatch.setattr("gitlimmat.git.witness._LOCAL", frozenset())
+    if seed % 3 == 2:
+        monkeypatch.setattr("gitlimmat.git.checkout._LARGE", 0)
     vandal = Vandal(seed)
     commits = _history(repo, vandal)
     pool = make_pool(repo)

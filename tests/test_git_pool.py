@@ -290,10 +290,8 @@ def test_reboot_makes_every_worktree_doubtful(base: Repo) -> None:
     """After a power failure a file's content may be lost although all its times are right."""
     worktree = _switched(make_pool(base).acquire(), base)
     worktree.release()
-    file, where = (
-        worktree.path / "a",
-        Path(base.git("-C", str(worktree.path), "rev-parse", "--git-path", "index")),
-    )
+    file = worktree.path / "a"
+    where = Path(base.git("-C", str(worktree.path), "rev-parse", "--git-path", "index"))
     file.write_text("lost\n")
     index = parse_index(where.read_bytes())
     assert index is not None

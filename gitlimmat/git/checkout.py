@@ -13,11 +13,20 @@ neither tracked nor ignored. Whatever is not plain enough for that is left to gi
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import msgspec
 
-from gitlimmat.git.entryfiles import CONVERSION, read_file, read_head, tidy, write_file, write_head
+from gitlimmat.git.entryfiles import (
+    CONVERSION,
+    read_file,
+    read_head,
+    read_tail,
+    tidy,
+    write_head,
+    write_index,
+)
 from gitlimmat.git.folders import Folders
 from gitlimmat.git.index import Index, parse_index
 from gitlimmat.git.porcelain import PorcelainCheckout, git_in
@@ -27,35 +36,51 @@ from gitlimmat.git.repository import Repository, open_libgit2
 from gitlimmat.git.rules import Rules, Stamp, converts_nothing, read_rules, stamps
 from gitlimmat.git.snapshot import Snapshot
 from gitlimmat.git.trees import Entry, Trees, UnusualTreeError
+from gitlimmat.git.witness import Budget, Witness, make_witness
 from gitlimmat.model import Commit
 
 _ATTRIBUTES = b".gitattributes"
 _IGNORE = b".gitignore"
 _MANY = 500  # files of a worktree without any: git is faster, with its workers
+_CHECKSUM = 20  # bytes at the end of an index file
+_SECONDS_NS = 2_000_000_000  # git may be built to compare whole seconds only (USE_NSEC)
+_MOST_LOSSES = 6
 _LARGE = 1_500  # tracked files: a git of its own looks at them faster than we do
 
 Wanted = dict[bytes, Entry | None]
 
 
 class Known(msgspec.Struct):
-    """What a finished switch leaves for the next one."""
+    """What a finished switch leaves for the next one.
+
+    `checksum` is that of the index file as we wrote it, at `finished_ns` since the epoch. `witness` watches
+    the files once two switches in a row have been cheap; it is believed (`armed`) from the next look at all
+    files on. `pause` is how many switches to wait before another one is tried, `losses` how many were lost.
+    """
 
     snapshot: Snapshot
     folders: Folders
     tree: bytes
     ignore_stamps: tuple[Stamp, ...]
+    checksum: bytes = b""
+    finished_ns: int = 0
+    witness: Witness | None = None
+    armed: bool = False
+    pause: int = 1
+    losses: int = 0
 
 
 class Checkout:
     """What we know of the files of one worktree. For one thread at a time."""
 
-    def __init__(self, repository: Repository, path: Path, entry: Path) -> None:
+    def __init__(self, repository: Repository, path: Path, entry: Path, budget: Budget) -> None:
         self.entry = entry
         self._root = os.fsencode(path)
         self._entry = os.fsencode(entry)
         self._common_dir = repository.common_dir
         self._git = git_in(repository.git, path)
         self._trees = Trees(open_libgit2(repository.common_dir))
+        self._budget = budget
         self._rules: Rules | None = None
         self._known: Known | None = None
         self._plain_attributes: dict[bytes, bool] = {}
@@ -110,7 +135,7 @@ class Checkout:
         wanted = self._trees.compare(known.tree, tree)
         self._check_attributes(wanted)
         broken = folders.inspect()
-        suspects = set(self._changed_files(snapshot)) | snapshot.unsettled
+        suspects = self._suspects(known)
         for path in broken:
             below = path + b"/"
             suspects.update(found for found in snapshot.files if found.startswith(below))
@@ -120,11 +145,14 @@ class Checkout:
             entry = snapshot.entry(path)
             if entry is None or not snapshot.is_intact(path, entry):
                 wanted[path] = entry
+            elif known.witness is not None:
+                known.witness.watch(path, snapshot.files[path][0])  # it may be another file by now
         now = stamps(self._current_rules.ignore_sources)
         distrusted = now != known.ignore_stamps
         self._finish(known, wanted, distrusted=distrusted)
         known.tree = tree
         known.ignore_stamps = now
+        self._watch(known)
 
     def _start(self, tree: bytes, permissions: int, *, dirty: bool) -> Known:
         """Go from whatever is there to `tree`, trusting the index file as far as git does."""
@@ -165,28 +193,71 @@ class Checkout:
         for path, entry in wanted.items():
             if entry is None:
                 _remove_file(snapshot, folders, path)
+                if known.witness is not None:
+                    known.witness.forget(path)
         for path, entry in wanted.items():
             if entry is not None:
-                folders.make_parent(path)
-                folders.touch_parent(path)
-                data = self._trees.blob(entry[1])
-                if not snapshot.write(path, entry, data):
-                    folders.clear(path)
-                    snapshot.write(path, entry, data)
-                folders.add_file(path)
-        write_file(os.path.join(self._entry, b"index"), snapshot.index.serialize())
+                self._write(known, path, entry)
+        data = snapshot.index.serialize()
+        write_index(self._entry, data)
+        known.checksum = data[-_CHECKSUM:]
+        known.finished_ns = time.time_ns()
         if distrusted or any(path.endswith(_IGNORE) for path in wanted):
             folders.distrust()
         folders.settle(self._git)
 
-    def _changed_files(self, snapshot: Snapshot) -> list[bytes]:
-        if len(snapshot.files) < _LARGE:
-            return snapshot.changed_files()
+    def _write(self, known: Known, path: bytes, entry: Entry) -> None:
+        folders, snapshot = known.folders, known.snapshot
+        folders.make_parent(path)
+        if not snapshot.can_overwrite(path, entry):
+            folders.touch_parent(path)
+        data = self._trees.blob(entry[1])
+        if known.witness is not None:
+            known.witness.forget(path)
+        if not snapshot.write(path, entry, data):
+            folders.clear(path)
+            snapshot.write(path, entry, data)
+        folders.add_file(path)
+        if known.witness is not None:
+            known.witness.watch(path, snapshot.files[path][0])
+
+    def _suspects(self, known: Known) -> set[bytes]:
+        """Return the files that may not be what they were, by the witness or by looking at all of them."""
+        snapshot = known.snapshot
+        touched = known.witness.touched() if known.witness is not None else None
+        if known.witness is not None and touched is None:
+            known.witness.close()
+            known.witness = None
+            known.armed = False
+            known.losses += 1
+            known.pause = 2**known.losses
+        if known.armed and touched is not None:
+            return touched.union(snapshot.changed_files(known.folders.tracked_in_changed()))
+        known.armed = touched is not None
+        return set(self._changed_files(known)).union(snapshot.unsettled, touched or ())
+
+    def _watch(self, known: Known) -> None:
+        """Have the files watched, if that has not failed too often."""
+        known.pause -= 1
+        if known.witness is not None or known.pause > 0 or known.losses > _MOST_LOSSES:
+            return
+        files = known.snapshot.files
+        known.witness = make_witness(self._root, len(files), self._budget)
+        if known.witness is None:
+            known.losses = _MOST_LOSSES + 1
+            return
+        for path, seen in files.items():
+            known.witness.watch(path, seen[0])
+
+    def _changed_files(self, known: Known) -> list[bytes]:
+        """Return the files that do not look as they did."""
+        if len(known.snapshot.files) < _LARGE:
+            return known.snapshot.changed_files()
         path = os.path.join(self._entry, b"index")
-        ours = snapshot.index.serialize()
-        if read_file(path)[0] != ours:
-            write_file(path, ours)
-        return _changed_says_git(self._git)
+        if read_tail(path, _CHECKSUM) != known.checksum:
+            write_index(self._entry, known.snapshot.index.serialize())
+        fresh = known.snapshot.changed_since(known.finished_ns - _SECONDS_NS)
+        return [*known.snapshot.changed_files(fresh), *_changed_says_git(self._git)]
 
     def _read_index(self) -> tuple[Index, int]:
         """Return the index file, and when it was written; an empty one when it cannot be used."""

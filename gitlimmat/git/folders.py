@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator
 
 from gitlimmat.errors import GitError
 from gitlimmat.git.process import Git
@@ -145,6 +146,13 @@ class Folders:
             self._table[parent].tracked.discard(name)
             self._table[parent].kept.pop(name, None)
             self._changed.add(parent)
+
+    def tracked_in_changed(self) -> Iterator[bytes]:
+        """Yield the paths of what is tracked right in the directories that are not what they were."""
+        for path in self._changed:
+            prefix = path + b"/" if path else b""
+            for name in self._table[path].tracked:
+                yield prefix + name
 
     def distrust(self) -> None:
         """Look at every untracked name anew, since other files may be ignored than before."""

@@ -21,6 +21,7 @@ from gitlimmat.errors import WorktreeError
 from gitlimmat.git.entry import entries_locked, remove_entries, remove_stale_entries
 from gitlimmat.git.removal import remove
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.witness import Budget
 from gitlimmat.git.worktree import Slot, Worktree
 
 _HINT = "set XDG_CACHE_HOME, or name another directory for worktrees"
@@ -42,6 +43,7 @@ class WorktreePool:
         self._guard = threading.Lock()
         self._swept = False
         self._acquired: list[Worktree] = []
+        self._budget = Budget()
         self._slots: dict[int, Slot] = {}
         if temporary:
             self._parent = (directory or Path(tempfile.gettempdir())).absolute()
@@ -72,7 +74,7 @@ class WorktreePool:
             path = self._parent / f"{self._stem}{slot}"
             known = self._slots.setdefault(slot, Slot(number=slot, path=path, unsure=False))
             known.unsure = known.unsure or not self._claim(fd)
-            worktree = Worktree(self._repository, known, fd)
+            worktree = Worktree(self._repository, known, fd, self._budget)
             if self._temporary:
                 self._acquired.append(worktree)
             return worktree
@@ -84,6 +86,8 @@ class WorktreePool:
         """
         with self._guard:
             acquired, self._acquired = self._acquired, []
+            for slot in self._slots.values():
+                slot.checkout = None
             failed: OSError | None = None
             for worktree in acquired:
                 try:

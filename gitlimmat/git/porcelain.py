@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from gitlimmat.errors import GitError
-from gitlimmat.git.entryfiles import CONVERSION, read_file, write_file
+from gitlimmat.git.entryfiles import CONVERSION, read_file, write_file, write_index
 from gitlimmat.git.index import Index, mode_of, parse_index, stat_data
 from gitlimmat.git.process import Git
 from gitlimmat.git.removal import remove
@@ -92,7 +92,7 @@ class PorcelainCheckout:
             where = os.path.join(self._root, path)
             if mode_of(entry) != GITLINK and not _is_as_seen(where, entry, written_ns):
                 remove(where)
-        write_file(self._index, index.serialize())
+        write_index(self._entry, index.serialize())
 
     def _open_directories(self, index: Index, permissions: int) -> None:
         """Make every directory of a tracked file a real one that can be written to."""

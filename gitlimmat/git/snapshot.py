@@ -4,7 +4,7 @@ Layer: git.
 
 A file whose lstat(2) is what it was has not been changed: any change moves its ctime, which nobody can set.
 That holds only once the clock of the file system has moved on, so a file seen within one tick of its last
-change is kept as unsettled and compared by content next time (gitfaq calls such files racily clean).
+change is kept as unsettled and compared by content next time (git's racy-git document has more).
 """
 
 # ruff: noqa: PTH108, PTH115, PTH118, PTH211
@@ -17,6 +17,7 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterable
 
 from gitlimmat.git.index import Index, make_entry, mode_of, oid_of, stat_data
 from gitlimmat.git.trees import EXECUTABLE, LINK, Entry
@@ -25,6 +26,7 @@ _COARSE_TICK_NS = 2_100_000_000  # file systems that keep whole seconds, or two 
 _CLOCK_REALTIME_COARSE = 5  # linux/time.h: the clock that file times are taken from
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_OVER = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _CHUNK = 1 << 20
 
 Seen = tuple[bytes, int, int, int, int, int]  # where, mtime_ns, ctime_ns, size, inode, mode
@@ -81,11 +83,13 @@ class Snapshot:
             if not is_settled(newest, written_ns):
                 self.unsettled.add(path)
 
-    def changed_files(self) -> list[bytes]:
-        """Return the paths of files whose lstat(2) is not what it was."""
+    def changed_files(self, among: Iterable[bytes] | None = None) -> list[bytes]:
+        """Return the paths of files whose lstat(2) is not what it was; `among` says which to look at."""
         lstat = os.lstat
         found = []
-        for path, (where, mtime, ctime, size, inode, mode) in self.files.items():
+        files = self.files
+        some = files if among is None else {path: files[path] for path in among if path in files}
+        for path, (where, mtime, ctime, size, inode, mode) in some.items():
             try:
                 status = lstat(where)
             except OSError:
@@ -100,6 +104,10 @@ class Snapshot:
             ):
                 found.append(path)
         return found
+
+    def changed_since(self, time_ns: int) -> list[bytes]:
+        """Return the paths of files whose ctime, when they were seen, was `time_ns` or later."""
+        return [path for path, seen in self.files.items() if seen[2] >= time_ns]
 
     def is_intact(self, path: bytes, entry: Entry) -> bool:
         """Whether the file at `path` is `entry` by content; if so its stat data is recorded anew."""
@@ -125,18 +133,22 @@ class Snapshot:
         mode, _ = entry
         seen = self.files.get(path)
         where = seen[0] if seen else os.path.join(self.root, path)
+        wanted = 0 if mode == LINK else stat.S_IFREG | self._permissions(mode)
+        status = _overwrite(where, data, wanted) if seen and seen[5] == wanted else None
         try:
-            if seen:
-                _unlink(where)
-            if mode == LINK:
-                os.symlink(data, where)
-                status = os.lstat(where)
-            else:
-                status = _write(where, data, 0o777 if mode == EXECUTABLE else 0o666)
+            if status is None:
+                if seen:
+                    _unlink(where)
+                status = _create(where, data, mode)
         except (FileExistsError, IsADirectoryError):
             return False
         self.record(path, entry, status, time.time_ns())
         return True
+
+    def can_overwrite(self, path: bytes, entry: Entry) -> bool:
+        """Whether `write` will not need to change the directory, if the file still is what it was."""
+        seen = self.files.get(path)
+        return seen is not None and entry[0] != LINK and seen[5] == stat.S_IFREG | self._permissions(entry[0])
 
     def record(self, path: bytes, entry: Entry, status: os.stat_result, now_ns: int) -> None:
         """Note that the file at `path` is `entry`, as seen at `now_ns` with `status`."""
@@ -176,8 +188,10 @@ class Snapshot:
         """Whether this is a file as we would write it: kind, permissions, and no other name for it."""
         if mode == LINK:
             return stat.S_ISLNK(status.st_mode) and status.st_nlink == 1
-        wanted = self.permissions if mode == EXECUTABLE else self.permissions & 0o666
-        return status.st_mode == stat.S_IFREG | wanted and status.st_nlink == 1
+        return status.st_mode == stat.S_IFREG | self._permissions(mode) and status.st_nlink == 1
+
+    def _permissions(self, mode: int) -> int:
+        return self.permissions if mode == EXECUTABLE else self.permissions & 0o666
 
 
 def _unlink(where: bytes) -> None:
@@ -187,15 +201,43 @@ def _unlink(where: bytes) -> None:
         pass
 
 
-def _write(where: bytes, data: bytes, permissions: int) -> os.stat_result:
-    fd = os.open(where, _NEW, permissions)
+def _create(where: bytes, data: bytes, mode: int) -> os.stat_result:
+    if mode == LINK:
+        os.symlink(data, where)
+        return os.lstat(where)
+    fd = os.open(where, _NEW, 0o777 if mode == EXECUTABLE else 0o666)
     try:
-        done = os.write(fd, data)
-        while done < len(data):
-            done += os.write(fd, data[done:])
+        _write_all(fd, data)
         return os.fstat(fd)
     finally:
         os.close(fd)
+
+
+def _overwrite(where: bytes, data: bytes, wanted: int) -> os.stat_result | None:
+    """Write over a file of mode `wanted` that has no other name; None when it is not like that.
+
+    The directory stays as it is and need not be listed again.
+    """
+    try:
+        fd = os.open(where, _OVER)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(fd)
+        if status.st_mode != wanted or status.st_nlink != 1:
+            return None
+        _write_all(fd, data)
+        if status.st_size > len(data):
+            os.ftruncate(fd, len(data))
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, data[done:])
 
 
 def _hash(where: bytes, status: os.stat_result) -> bytes:

@@ -21,6 +21,7 @@ from gitlimmat.git.removal import remove
 from gitlimmat.git.repository import Repository
 from gitlimmat.git.rules import Stamp, stamps
 from gitlimmat.git.snapshot import is_settled
+from gitlimmat.git.witness import Budget
 from gitlimmat.model import Commit
 
 
@@ -44,15 +45,17 @@ class Worktree:
     checked out before the last `switch`, None when that is not known.
     """
 
-    def __init__(self, repository: Repository, slot: Slot, lock_fd: int) -> None:
+    def __init__(self, repository: Repository, slot: Slot, lock_fd: int, budget: Budget) -> None:
         self.path = slot.path
         self.slot = slot.number
         self.lock_fd = lock_fd
         self.previous: str | None = None
         self._repository = repository
         self._slot = slot
+        self._budget = budget
         self._guard = threading.Lock()
         self._dirty = slot.path.with_name(slot.path.name + ".dirty")
+        self._made = False
         self._sources: list[str] = []
         self._stamps: tuple[Stamp, ...] | None = None
 
@@ -89,9 +92,11 @@ class Worktree:
         dirty, permissions = self._mark_dirty()
         dirty = dirty or slot.unsure
         checkout, slot.checkout = slot.checkout, None
+        self._made = False
         if checkout is None or not self._is_registered(checkout.entry):
-            checkout = Checkout(self._repository, self.path, self._register(commit))
-        self.previous = checkout.switch(commit, dirty=dirty, permissions=permissions)
+            checkout = Checkout(self._repository, self.path, self._register(commit), self._budget)
+        previous = checkout.switch(commit, dirty=dirty, permissions=permissions)
+        self.previous = None if self._made else previous
         self._dirty.unlink()
         slot.checkout = checkout
         slot.unsure = False
@@ -132,6 +137,7 @@ class Worktree:
             git = self._repository.git.with_options("-c", "core.hooksPath=/dev/null")
             with entries_locked(common_dir):
                 entry = add_entry(git, self.path, common_dir, commit.id)
+            self._made = True
         self._sources = [str(self.path / ".git"), *(str(entry / name) for name in REGISTRATION)]
         self._remember()
         return entry
