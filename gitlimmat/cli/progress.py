@@ -88,7 +88,8 @@ class Progress:
         if event.outcome is Outcome.FAILED:
             self._failures.append(event)
         self._out.line(self._line(event))
-        self._out.stream.flush()
+        if not event.known:
+            self._out.stream.flush()
         if event.outcome in (Outcome.FAILED, Outcome.ERRORED):
             for output in event.unsaved:
                 _show_tail(output)
