@@ -245,3 +245,25 @@ def test_what_is_said_to_a_full_standard_error_changes_nothing(repo: Repo) -> No
             file_actions=[(os.POSIX_SPAWN_DUP2, full.fileno(), 2)],
         )
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_linked_worktrees_share_one_pool(repo: Repo, tmp_path: Path) -> None:
+    """From wherever a repository is used, its warm worktrees are the same."""
+    repo.commit("base")
+    repo.git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+
+    for place in (repo.path, tmp_path / "linked"):
+        assert repo.program("run", "--no-cache", "-x", "true", "HEAD", cwd=place).returncode == 0
+
+    assert len(list(Path(repo.environment["XDG_CACHE_HOME"], "limmat").iterdir())) == 1
+
+
+def test_a_pool_removed_during_a_run_is_made_again(repo: Repo) -> None:
+    """What is in the cache directory can be deleted at any time."""
+    pool = Path(repo.environment["XDG_CACHE_HOME"], "limmat")
+    for number in range(4):
+        repo.commit(f"c{number}", file=str(number))
+
+    out = repo.limmat("run", "-j1", "-x", f"test -e file && rm -rf {pool}", "HEAD~3..HEAD")
+
+    assert out.count("passed") == 3

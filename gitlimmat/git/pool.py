@@ -174,8 +174,11 @@ class WorktreePool:
 
 
 def _label(repository: Repository) -> str:
-    name = re.sub(r"[^\w.-]+", "-", repository.name).strip(".-") or "repository"
-    return f"{name}-{xxhash.xxh3_64_hexdigest(os.fsencode(repository.common_dir.resolve()))[:8]}"
+    """Return the pool's name: the same from every worktree of a repository."""
+    common = repository.common_dir.resolve()
+    name = common.parent.name if common.name == ".git" else common.name.removesuffix(".git")
+    name = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "repository"
+    return f"{name}-{xxhash.xxh3_64_hexdigest(os.fsencode(common))[:8]}"
 
 
 def _boot_id() -> bytes:
