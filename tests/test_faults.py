@@ -181,18 +181,26 @@ def test_unusual_places_are_told_clearly(repo: Repo, tmp_path: Path, kind: str) 
         assert test.returncode == 128
 
 
-def test_sha256_and_reftable_repositories_are_refused_with_a_reason(repo: Repo, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "word"), [("--object-format=sha256", b"sha256"), ("--ref-format=reftable", b"reftable")]
+)
+def test_sha256_and_reftable_repositories_are_refused_with_a_reason(
+    repo: Repo, tmp_path: Path, option: str, word: bytes
+) -> None:
     """libgit2 cannot read them, and half-working is worse than a clear word."""
-    subprocess.run(
-        ["git", "init", "-q", "--object-format=sha256", str(tmp_path / "new")],
-        check=True,
+    made = subprocess.run(
+        ["git", "init", "-q", option, str(tmp_path / "new")],
+        check=False,
         env=repo.environment,
+        capture_output=True,
     )
+    if made.returncode != 0:
+        pytest.skip("this git cannot make one")
 
     done = repo.program("run", "-x", "true", cwd=tmp_path / "new")
 
     assert done.returncode == 128
-    assert b"sha256" in done.stderr
+    assert word in done.stderr
 
 
 def test_git_maintenance_leaves_all_results_intact(repo: Repo, tmp_path: Path) -> None:
