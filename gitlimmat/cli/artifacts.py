@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from gitlimmat.cli.lookup import found
+from gitlimmat.cli.lookup import found, run_status
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import stdout_printer
-from gitlimmat.service.lookup import EXIT_STATUS
 from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 
@@ -32,4 +31,4 @@ def command(
     result, ran = found(project, name, revision, run=run)
     oid = result.artifacts.oid if result.artifacts else None
     stdout_printer(None).line(str(project.artifacts_directory(oid)))
-    return 1 if ran and EXIT_STATUS[result.outcome] not in (0, 77) else 0
+    return run_status(result) if ran else 0

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gitlimmat.cli.lookup import found
+from gitlimmat.cli.lookup import found, run_status
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import stdout_printer
 from gitlimmat.errors import NoResultError, UsageError
@@ -60,4 +60,4 @@ def command(
     sys.stdout.flush()
     if exit_code:
         return EXIT_STATUS[result.outcome]
-    return 1 if ran and EXIT_STATUS[result.outcome] not in (0, 77) else 0
+    return run_status(result) if ran else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from gitlimmat.errors import InterruptedRunError, NoResultError
-from gitlimmat.model import Result
+from gitlimmat.model import Outcome, Result
 from gitlimmat.service.lookup import find_result, run_one
 from gitlimmat.service.project import Project
 
@@ -31,3 +31,8 @@ def found(project: Project, name: str, revision: str, *, run: bool) -> tuple[Res
             f"running test '{name}' on '{revision}' left no result: a dependency did not pass"
         )
     return result, True
+
+
+def run_status(result: Result) -> int:
+    """Return the exit status after `--run`: 0 passed or skipped, else 1, as in Limmat."""
+    return 0 if result.outcome in (Outcome.PASSED, Outcome.SKIPPED) else 1

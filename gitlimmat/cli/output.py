@@ -21,7 +21,6 @@ _COLORS = {
     Outcome.CANCELLED: Fore.YELLOW,
 }
 HASH_COLOR = Fore.YELLOW
-FAINT = Style.DIM
 _RESET = Style.RESET_ALL
 
 

@@ -143,7 +143,7 @@ def _overwrite(path: bytes, data: bytes, *, size: int | None = None) -> bool:
             return False
         if size is not None and status.st_size != size:
             return False
-        _write_all(fd, data)
+        write_all(fd, data)
         if status.st_size > len(data):
             os.ftruncate(fd, len(data))
     finally:
@@ -154,12 +154,13 @@ def _overwrite(path: bytes, data: bytes, *, size: int | None = None) -> bool:
 def _write_new(path: bytes, data: bytes) -> None:
     fd = os.open(path, _NEW, 0o666)
     try:
-        _write_all(fd, data)
+        write_all(fd, data)
     finally:
         os.close(fd)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`, also where the system takes it in parts."""
     done = os.write(fd, data)
     while done < len(data):
         done += os.write(fd, data[done:])

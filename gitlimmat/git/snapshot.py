@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from gitlimmat.git.entryfiles import write_all
 from gitlimmat.git.index import Index, make_entry, mode_of, oid_of, stat_data
 from gitlimmat.git.trees import EXECUTABLE, LINK, Entry
 
@@ -207,7 +208,7 @@ def _create(where: bytes, data: bytes, mode: int) -> os.stat_result:
         return os.lstat(where)
     fd = os.open(where, _NEW, 0o777 if mode == EXECUTABLE else 0o666)
     try:
-        _write_all(fd, data)
+        write_all(fd, data)
         return os.fstat(fd)
     finally:
         os.close(fd)
@@ -226,18 +227,12 @@ def _overwrite(where: bytes, data: bytes, wanted: int) -> os.stat_result | None:
         status = os.fstat(fd)
         if status.st_mode != wanted or status.st_nlink != 1:
             return None
-        _write_all(fd, data)
+        write_all(fd, data)
         if status.st_size > len(data):
             os.ftruncate(fd, len(data))
         return os.fstat(fd)
     finally:
         os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    done = os.write(fd, data)
-    while done < len(data):
-        done += os.write(fd, data[done:])
 
 
 def _hash(where: bytes, status: os.stat_result) -> bytes:

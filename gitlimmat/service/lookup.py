@@ -10,6 +10,7 @@ import shlex
 from gitlimmat.errors import NoResultError
 from gitlimmat.git.revision import resolve
 from gitlimmat.model import CachePolicy, Commit, Outcome, Result, Test, subject_of
+from gitlimmat.service.events import Ended, Event
 from gitlimmat.service.newest import newest_results
 from gitlimmat.service.project import Project
 from gitlimmat.service.run import RunRequest, Summary
@@ -57,9 +58,7 @@ def run_one(project: Project, name: str, revision: str) -> tuple[Commit, Result 
     seen: list[Result] = []
     request = RunRequest(commits=(commit,), tests=project.closure(name))
 
-    def listen(event: object) -> None:
-        from gitlimmat.service.events import Ended
-
+    def listen(event: Event) -> None:
         if isinstance(event, Ended) and event.case.test.name == name and event.result is not None:
             seen.append(event.result)
 
