@@ -19,7 +19,9 @@ MAY_USE = {
     "store": {"git", "model", "errors", ""},
     "runner": {"git", "plan", "model", "errors"},
     "service": {"config", "plan", "git", "store", "runner", "model", "errors", ""},
-    "cli": {"config", "plan", "git", "store", "runner", "service", "model", "errors", ""},
+    "tui": {"git", "plan", "store", "service", "model", "errors", ""},
+    "web": {"git", "plan", "store", "service", "model", "errors", ""},
+    "cli": {"tui", "web", "config", "plan", "git", "store", "runner", "service", "model", "errors", ""},
     "__main__": {"cli", ""},
     "__init__": set(),
 }
