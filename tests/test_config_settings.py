@@ -10,7 +10,8 @@ import pytest
 from conftest import Repo
 
 from gitlimmat.config.records import Config
-from gitlimmat.config.settings import SETTINGS, Settings, Source, resolve
+from gitlimmat.config.settings import SETTINGS, Settings, resolve
+from gitlimmat.config.sources import Source
 from gitlimmat.config.values import expand_home, parse_bool, parse_int, parse_notes_ref
 from gitlimmat.errors import ConfigError, UsageError
 from gitlimmat.model import ConfigValue, Test

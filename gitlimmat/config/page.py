@@ -15,7 +15,8 @@ import msgspec
 from gitlimmat.config import manual_text as text
 from gitlimmat.config.definition import DECIDING_KEYS
 from gitlimmat.config.schema import json_schema
-from gitlimmat.config.settings import SETTINGS, Setting
+from gitlimmat.config.settings import SETTINGS
+from gitlimmat.config.sources import Setting
 from gitlimmat.config.tables import TestTable
 
 DATE = "2026-11-21"
