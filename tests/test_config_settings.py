@@ -11,7 +11,7 @@ from conftest import Repo
 
 from gitlimmat.config.records import Config
 from gitlimmat.config.settings import SETTINGS, Settings, resolve
-from gitlimmat.config.sources import Source
+from gitlimmat.config.sources import Glyphs, Notify, Source
 from gitlimmat.config.values import expand_home, parse_bool, parse_int, parse_notes_ref
 from gitlimmat.errors import ConfigError, UsageError
 from gitlimmat.model import ConfigValue, Test
@@ -51,6 +51,11 @@ def test_settings_have_defaults() -> None:
         notes_ref="refs/notes/limmat",
         config=None,
         cache_size=2 * 1024**3,
+        glyphs=Glyphs.ASCII,
+        notify=False,
+        notify_idle=0,
+        http_sockaddr="127.0.0.1:0",
+        hostname=None,
         origins={setting.name: "default" for setting in SETTINGS},
         sources={setting.name: Source.DEFAULT for setting in SETTINGS},
     )
@@ -129,6 +134,59 @@ def test_base_is_named_by_an_argument() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, True),
+        ("yes", True),
+        ("1", True),
+        ("off", False),
+        ("", False),
+        ("notify-me --loud", "notify-me --loud"),
+        ("99999999999", "99999999999"),
+    ],
+)
+def test_notices_are_off_or_on_or_a_command(value: str | None, expected: Notify) -> None:
+    """A truth value is read as git does; all else is a command."""
+    assert _resolve(_git("limmat.notify", value)).notify == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, Glyphs.ASCII),
+        ({"LANG": "de_DE.UTF-8"}, Glyphs.UNICODE),
+        ({"LANG": "C.utf8"}, Glyphs.UNICODE),
+        ({"LANG": "en_US.UTF-8@euro", "LC_CTYPE": ""}, Glyphs.UNICODE),
+        ({"LC_CTYPE": "UTF-8"}, Glyphs.UNICODE),
+        ({"LANG": "en_US.UTF-8", "LC_CTYPE": "C"}, Glyphs.ASCII),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "C"}, Glyphs.ASCII),
+        ({"LC_ALL": "C.UTF-8", "LANG": "C"}, Glyphs.UNICODE),
+        ({"LANG": "de_DE.ISO-8859-1"}, Glyphs.ASCII),
+        ({"LC_CTYPE": "C.UTF-8"}, Glyphs.ASCII),
+        ({"LC_CTYPE": "C.UTF-8", "LANG": "de_DE.UTF-8"}, Glyphs.UNICODE),
+    ],
+)
+def test_glyphs_are_those_that_the_locale_can_show(environment: dict[str, str], expected: Glyphs) -> None:
+    """LC_ALL before LC_CTYPE before LANG; what Python itself puts into LC_CTYPE does not count."""
+    assert _resolve(environment=environment).glyphs is expected
+    assert _resolve(_git("limmat.glyphs", "Emoji"), environment=environment).glyphs is Glyphs.EMOJI
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "localhost:8080", "[::1]:0", "[fe80::1%eth0]:1", ":65535", "8080"]
+)
+def test_an_address_is_kept_as_written(address: str) -> None:
+    """Whoever listens there wants to see what was asked for."""
+    assert _resolve(_git("limmat.httpSockaddr", address)).http_sockaddr == address
+
+
+@pytest.mark.parametrize("name", ["desk", "desk.example.org", "10.0.0.1", "::1", "[::1]", "büro"])
+def test_a_host_has_a_name_or_an_address(name: str) -> None:
+    """All that can stand for a host in a URL."""
+    assert _resolve(_git("limmat.hostname", name)).hostname == name
+
+
+@pytest.mark.parametrize(
     ("git", "message"),
     [
         (
@@ -162,6 +220,27 @@ def test_base_is_named_by_an_argument() -> None:
         (
             _git("limmat.worktreePrefix", "a/b"),
             "bad config value 'a/b' for 'limmat.worktreePrefix' in file:.git/config: it has a '/'",
+        ),
+        (
+            _git("limmat.glyphs", "runes"),
+            "bad config value 'runes' for 'limmat.glyphs' in file:.git/config: not emoji, unicode or ascii",
+        ),
+        (
+            _git("limmat.notifyIdle", "soon"),
+            "bad numeric config value 'soon' for 'limmat.notifyIdle' in file:.git/config: invalid unit",
+        ),
+        (
+            _git("limmat.httpSockaddr", "localhost"),
+            "bad config value 'localhost' for 'limmat.httpSockaddr' in file:.git/config: "
+            "not of the form HOST:PORT",
+        ),
+        (
+            _git("limmat.httpSockaddr", ":65536"),
+            "bad config value ':65536' for 'limmat.httpSockaddr' in file:.git/config: no such port",
+        ),
+        (
+            _git("limmat.hostname", "http://me/"),
+            "bad config value 'http://me/' for 'limmat.hostname' in file:.git/config: not a name of a host",
         ),
     ],
 )

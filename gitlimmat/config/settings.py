@@ -15,7 +15,7 @@ import msgspec
 from gitlimmat.config.names import quote
 from gitlimmat.config.reading import suggest
 from gitlimmat.config.records import Config
-from gitlimmat.config.sources import Reader, Setting, Source
+from gitlimmat.config.sources import Glyphs, Notify, Reader, Setting, Source
 from gitlimmat.config.values import MAX_SIZE
 from gitlimmat.model import ConfigValue
 
@@ -91,6 +91,39 @@ SETTINGS = (
         default="2g",
         summary="How many bytes of unpacked artifacts and outputs are kept for quick access.",
     ),
+    Setting(
+        name="glyphs",
+        key="limmat.glyphs",
+        default="`unicode`, or `ascii` when the locale is not UTF-8",
+        summary="Which signs stand for outcomes: `emoji`, `unicode` or `ascii`.",
+    ),
+    Setting(
+        name="notify",
+        key="limmat.notify",
+        option="--notify",
+        default="`false`",
+        summary="Whether `git limmat watch` notifies the desktop, or a command to run instead.",
+    ),
+    Setting(
+        name="notify_idle",
+        key="limmat.notifyIdle",
+        default="0",
+        summary="After how many minutes in which no job has finished there is a notice; 0 means never.",
+    ),
+    Setting(
+        name="http_sockaddr",
+        key="limmat.httpSockaddr",
+        option="--http-sockaddr",
+        default="`127.0.0.1:0`",
+        summary="Address and port that pages are served at; port 0 means any that is free.",
+    ),
+    Setting(
+        name="hostname",
+        key="limmat.hostname",
+        option="--hostname",
+        default="the address that was asked for",
+        summary="Name of this host in the links to pages.",
+    ),
 )
 
 
@@ -100,7 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `origins` says in words where each value came from, `sources` the same as a closed set. Paths are
     absolute. `warnings` has one line for each key of git config that looks like ours and is not.
 
-    Units: `cache_size` is bytes.
+    Units: `cache_size` is bytes, `notify_idle` minutes.
     """
 
     num_worktrees: int
@@ -112,6 +145,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notes_ref: str | None
     config: Path | None
     cache_size: int
+    glyphs: Glyphs
+    notify: Notify
+    notify_idle: int
+    http_sockaddr: str
+    hostname: str | None
     origins: Mapping[str, str]
     sources: Mapping[str, Source]
     warnings: tuple[str, ...] = ()
@@ -151,6 +189,11 @@ def resolve(
         notes_ref=reader.notes_ref("notes_ref", "refs/notes/limmat"),
         config=reader.path("config", cwd, top),
         cache_size=reader.number("cache_size", 2 << 30, limit=MAX_SIZE),
+        glyphs=reader.glyphs("glyphs"),
+        notify=reader.notify("notify"),
+        notify_idle=reader.number("notify_idle", 0),
+        http_sockaddr=reader.sockaddr("http_sockaddr", "127.0.0.1:0"),
+        hostname=reader.hostname("hostname"),
         origins=reader.origins,
         sources=reader.sources,
         warnings=_unknown_keys(git),

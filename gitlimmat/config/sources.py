@@ -5,15 +5,25 @@ Layer:  pure. May import model, errors. Environment and git config come as argum
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
 from gitlimmat.config.names import quote
 from gitlimmat.config.records import Config
-from gitlimmat.config.values import MAX_INT, expand_home, parse_int, parse_notes_ref
+from gitlimmat.config.values import (
+    MAX_INT,
+    expand_home,
+    is_utf8,
+    parse_bool,
+    parse_hostname,
+    parse_int,
+    parse_notes_ref,
+    parse_sockaddr,
+)
 from gitlimmat.errors import ConfigError, LimmatError, UsageError
 from gitlimmat.model import ConfigValue
 
@@ -26,6 +36,18 @@ class Source(StrEnum):
     GIT = "git config"
     FILE = "file"
     DEFAULT = "default"
+
+
+class Glyphs(StrEnum):
+    """Which signs stand for outcomes."""
+
+    EMOJI = "emoji"
+    UNICODE = "unicode"
+    ASCII = "ascii"
+
+
+Notify: TypeAlias = bool | str
+"""No notices, desktop notifications, or the command of a shell that is run instead."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +140,48 @@ class Reader:
         except ValueError as error:
             self._fault(name, "", raw, str(error))
             return default
+
+    def glyphs(self, name: str) -> Glyphs:
+        """Return which signs to use; by default those that the locale can show."""
+        raw = self.text(name)
+        default = Glyphs.UNICODE if is_utf8(self._environment) else Glyphs.ASCII
+        if not raw:
+            return default
+        try:
+            return Glyphs(raw.lower())
+        except ValueError:
+            self._fault(name, "", raw, "not emoji, unicode or ascii")
+            return default
+
+    def notify(self, name: str) -> Notify:
+        """Return a truth value, or what is none as a command."""
+        raw = self._find(name)
+        if self.sources[name] is Source.DEFAULT:
+            return False
+        try:
+            return parse_bool(raw)
+        except ValueError:
+            if "\0" in (raw or ""):
+                self._fault(name, "", raw, "it has a NUL character")
+            return raw or False
+
+    def sockaddr(self, name: str, default: str) -> str:
+        """Return an address with a port, as it is written."""
+        return self._checked(name, parse_sockaddr) or default
+
+    def hostname(self, name: str) -> str | None:
+        """Return the name of a host, None when there is none."""
+        return self._checked(name, parse_hostname)
+
+    def _checked(self, name: str, parse: Callable[[str], str]) -> str | None:
+        raw = self.text(name)
+        if not raw:
+            return None
+        try:
+            return parse(raw)
+        except ValueError as error:
+            self._fault(name, "", raw, str(error))
+            return None
 
     def refuse_no_worktrees(self, file: Config) -> None:
         """Note a fault when `file` has tests that would wait for a worktree for ever."""

@@ -7,12 +7,17 @@ Source: git-config(1), "Values"; git-notes(1), `--ref`; git-check-ref-format(1).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)([kmg]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off", ""})
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|^/|/$|\.$", re.DOTALL)
+_SOCKADDR = re.compile(r"(?:(?:\[[^\s/\[\]]+\]|[^\s/:\[\]]*):)?([0-9]{1,5})", re.ASCII)
+_HOST = re.compile(r"[^\s/:?#@\[\]\x00-\x20\x7f]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
+_UTF8 = re.compile(r"(?:^|\.)utf-?8(?:@|$)", re.IGNORECASE)
+_MAX_PORT = 65535
 MAX_INT = (1 << 31) - 1
 MAX_SIZE = (1 << 63) - 1
 
@@ -76,3 +81,37 @@ def expand_home(text: str, home: str | None) -> str:
     if not home:
         raise ValueError("HOME is not set")
     return f"{home}/{rest}"
+
+
+def parse_sockaddr(text: str) -> str:
+    """Return `text` if it can be an address with a port: `HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT`.
+
+    Raises: ValueError when it is nothing of that.
+    """
+    found = _SOCKADDR.fullmatch(text)
+    if found is None:
+        raise ValueError("not of the form HOST:PORT")
+    if int(found[1]) > _MAX_PORT:
+        raise ValueError("no such port")
+    return text
+
+
+def parse_hostname(text: str) -> str:
+    """Return `text` if it can stand for a host in a URL. Raises: ValueError when it cannot."""
+    if not _HOST.fullmatch(text):
+        raise ValueError("not a name of a host")
+    return text
+
+
+def is_utf8(environment: Mapping[str, str]) -> bool:
+    """Whether the locale that `environment` asks for writes UTF-8.
+
+    Source: locale(7); PEP 538: Python sets LC_CTYPE to C.UTF-8 when nothing or `C` was asked for, so this
+    value alone says nothing about the terminal.
+    """
+    if environment.get("LC_ALL"):
+        name = environment["LC_ALL"]
+    else:
+        kind, language = environment.get("LC_CTYPE", ""), environment.get("LANG", "")
+        name = language if not kind or kind == "C.UTF-8" else kind
+    return _UTF8.search(name) is not None
