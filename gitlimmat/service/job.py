@@ -10,7 +10,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +44,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class DependencyArtifacts:
     """Where the artifacts of the jobs of a run are, for those that depend on them."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self) -> None:
         self._places: dict[JobKey, str | Path] = {}
 
     def learn(self, key: JobKey, result: Result) -> None:
@@ -57,10 +56,14 @@ class DependencyArtifacts:
         """Remember artifacts that are not stored and stay where they are until the end of the run."""
         self._places[key] = directory
 
-    def directory(self, key: JobKey, pins: ExitStack) -> Path:
+    def forget(self, keys: Collection[JobKey]) -> None:
+        """Keep nothing of jobs other than `keys`."""
+        self._places = {key: place for key, place in self._places.items() if key in keys}
+
+    def directory(self, project: Project, key: JobKey, pins: ExitStack) -> Path:
         """Return a directory with the artifacts of a job; it stays until `pins` is closed."""
         place = self._places.get(key)
-        return place if isinstance(place, Path) else self._project.pinned_artifacts(place, pins)
+        return place if isinstance(place, Path) else project.pinned_artifacts(place, pins)
 
 
 class Workshop:
@@ -102,9 +105,20 @@ class Workshop:
         if "_pool" in self.__dict__:
             await asyncio.to_thread(self._pool.close)
 
-    async def attempt(self, case: Case, tokens: Mapping[str, Sequence[str]], stop: Stop) -> Attempt:
-        """Run the test of `case` once; what goes wrong around it becomes an errored outcome."""
+    async def attempt(
+        self,
+        project: Project,
+        case: Case,
+        tokens: Mapping[str, Sequence[str]],
+        stop: Stop,
+        began: Callable[[Path], None],
+    ) -> Attempt:
+        """Run the test of `case` as `project` defines it; what goes wrong around it is an errored outcome.
+
+        `began` is told the directory that gets the output.
+        """
         directory = self._directory(case)
+        began(directory.path)
         place = _identity(directory.path)
         end = JobEnd(started=time.time(), elapsed=0.0)
         worktree = None
@@ -112,7 +126,7 @@ class Workshop:
             with ExitStack() as pins:
                 if case.test.requires_worktree:
                     worktree = await self._worktree(case)
-                spec = await self._spec(case, tokens, worktree, directory, pins)
+                spec = await self._spec(project, case, tokens, worktree, directory, pins)
                 end = await self._host.run(spec, stop)
         except (LimmatError, OSError) as error:
             end = msgspec.structs.replace(end, error=str(error), cancelled=stop.cancelled)
@@ -123,7 +137,7 @@ class Workshop:
             end = msgspec.structs.replace(
                 end, error=f"'{directory.path}' was removed under it", exit_status=None, signal=None
             )
-        return self._attempt(case, directory, end)
+        return self._attempt(project, case, directory, end)
 
     def _directory(self, case: Case) -> RunDirectory:
         """Return a directory for the files of a job: a temporary one when there is no room for ours."""
@@ -154,6 +168,7 @@ class Workshop:
 
     async def _spec(
         self,
+        project: Project,
         case: Case,
         tokens: Mapping[str, Sequence[str]],
         worktree: Worktree | None,
@@ -165,17 +180,17 @@ class Workshop:
             self._base,
             test=test,
             commit=case.commit,
-            origin=self._project.origin,
-            config=self._project.config_path,
+            origin=project.origin,
+            config=project.config_path,
             artifacts=directory.artifacts,
-            dependencies=await self._dependencies(case, pins),
+            dependencies=await self._dependencies(project, case, pins),
             tokens=tokens,
             slot=worktree.slot if worktree else None,
             previous=worktree.previous if worktree else None,
         )
         return JobSpec(
             argv=test.argv,
-            cwd=worktree.path if worktree else self._project.origin,
+            cwd=worktree.path if worktree else project.origin,
             environment=environment,
             stdout=directory.outputs[test.streams[0]],
             stderr=directory.outputs["stderr"] if test.separate_outputs else None,
@@ -184,12 +199,12 @@ class Workshop:
             keep_fds=(worktree.lock_fd,) if worktree else (),
         )
 
-    async def _dependencies(self, case: Case, pins: ExitStack) -> dict[str, Path]:
+    async def _dependencies(self, project: Project, case: Case, pins: ExitStack) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for name in case.test.depends_on:
-            key = self._project.job_key(name, case.commit)
+            key = project.job_key(name, case.commit)
             try:
-                found[name] = await asyncio.to_thread(self._artifacts.directory, key, pins)
+                found[name] = await asyncio.to_thread(self._artifacts.directory, project, key, pins)
             except StoreError as error:
                 await asyncio.to_thread(self._forget, key)
                 raise StoreError(
@@ -205,26 +220,19 @@ class Workshop:
             dry_run=False,
         )
 
-    def _attempt(self, case: Case, directory: RunDirectory, end: JobEnd) -> Attempt:
+    def _attempt(self, project: Project, case: Case, directory: RunDirectory, end: JobEnd) -> Attempt:
         outcome, reason = classify(case.test, end)
         has_artifacts = not _is_empty(directory.artifacts)
-        result = Result(
-            test=case.test.name,
-            digest="",
-            outcome=outcome,
-            reason=reason,
-            started=end.started,
+        result = msgspec.structs.replace(
+            _result(case, outcome, reason, end.started),
             elapsed=end.elapsed,
-            commit=case.commit.id,
             exit_status=end.exit_status if outcome is not Outcome.CANCELLED else None,
             signal=end.signal,
             usable=case.test.cache is not CachePolicy.NO_CACHING,
-            host=socket.gethostname(),
-            version=__version__,
         )
         record = Record(
             subject=case.subject,
-            definition=self._project.definitions[case.test.name],
+            definition=project.definitions[case.test.name],
             result=result,
             outputs={
                 name: taken
@@ -272,16 +280,19 @@ def _is_empty(directory: Path) -> bool:
 
 def blocked_record(project: Project, case: Case, outcome: Outcome, reason: str) -> Record:
     """Return what to store about a case whose job never started: to be seen, never to be used."""
-    result = Result(
+    result = msgspec.structs.replace(_result(case, outcome, reason, time.time()), usable=False)
+    return Record(subject=case.subject, definition=project.definitions[case.test.name], result=result)
+
+
+def _result(case: Case, outcome: Outcome, reason: str, started: float) -> Result:
+    return Result(
         test=case.test.name,
         digest="",
         outcome=outcome,
         reason=reason,
-        started=time.time(),
+        started=started,
         elapsed=0.0,
         commit=case.commit.id,
-        usable=False,
         host=socket.gethostname(),
         version=__version__,
     )
-    return Record(subject=case.subject, definition=project.definitions[case.test.name], result=result)
