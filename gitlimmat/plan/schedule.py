@@ -1,14 +1,10 @@
 """What to run, in what order, with what is free: the state of a run without its processes.
 
 Layer: plan. Pure.
-
-Jobs that are ready wait in one heap for each kind of need, so a job that waits for a scarce token stands in
-nobody's way: the best of those groups that fit starts next.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
@@ -18,7 +14,8 @@ import msgspec
 from gitlimmat.model import Outcome, Resource
 from gitlimmat.plan.capacity import Capacity
 from gitlimmat.plan.cases import Case, JobKey
-from gitlimmat.plan.jobs import Group, Job, State, dependencies_first, jobs_for
+from gitlimmat.plan.jobs import Job, State, dependencies_first, jobs_for
+from gitlimmat.plan.progress import Progress
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,44 +73,41 @@ class Schedule:
         self, cases: Iterable[Case], *, jobs: int, worktrees: int, resources: Sequence[Resource]
     ) -> None:
         self._capacity = Capacity(jobs=jobs, worktrees=worktrees, resources=resources)
-        self._jobs: dict[JobKey, Job] = {}
+        self._wanted = Progress()
         self._leaving: dict[JobKey, Job] = {}
-        self._groups: list[Group] = []
-        self._order: list[Job] = []
-        self._counts = [0] * len(State)
         self.retarget(cases)
 
     @property
     def done(self) -> bool:
         """Whether nothing runs and nothing is left to run."""
-        return not self._leaving and self._counts[State.DONE] == len(self._jobs)
+        return not self._leaving and self._wanted.counts[State.DONE] == len(self._wanted.jobs)
 
     @property
     def running(self) -> int:
         """How many jobs run, with those that nobody wants any more."""
-        return self._counts[State.RUNNING] + len(self._leaving)
+        return self._wanted.counts[State.RUNNING] + len(self._leaving)
 
     @property
     def counts(self) -> Counts:
         """How many jobs are in each state."""
-        waiting, ready, running, busy, done = self._counts
+        waiting, ready, running, busy, done = self._wanted.counts
         return Counts(waiting, ready, running + len(self._leaving), busy, done)
 
     def state(self, key: JobKey) -> State | None:
         """Return where a job is; None when it is not wanted."""
-        job = self._jobs.get(key)
+        job = self._wanted.jobs.get(key)
         return None if job is None else job.state
 
     def outcome(self, key: JobKey) -> tuple[Outcome, str] | None:
         """Return the outcome and reason of a job that is done."""
-        job = self._jobs.get(key)
+        job = self._wanted.jobs.get(key)
         return None if job is None or job.state is not State.DONE else (job.outcome, job.reason)
 
     def start(self) -> list[Start]:
         """Return all that can start now, best rank first, and take what it holds."""
         if not self._capacity.slots:
             return []
-        tops = [(top, group) for group in self._groups if (top := self._top(group)) is not None]
+        tops = [(top, group) for group in self._wanted.groups if (top := self._wanted.top(group)) is not None]
         heads = [(top, place) for place, (top, _) in enumerate(tops)]
         heapify(heads)
         started = []
@@ -122,8 +116,8 @@ class Schedule:
             group = tops[place][1]
             if not self._capacity.fits(group.needs):
                 continue  # and will not before something is given back
-            started.append(self._start(self._order[heappop(group.ready)]))
-            top = self._top(group)
+            started.append(self._start(self._wanted.order[heappop(group.ready)]))
+            top = self._wanted.top(group)
             if top is not None:
                 heappush(heads, (top, place))
         return started
@@ -139,11 +133,11 @@ class Schedule:
         """Note several outcomes at once: what is known of a dependent counts more than its dependencies."""
         ended = []
         for key, outcome in outcomes.items():
-            job = self._jobs.get(key)
+            job = self._wanted.jobs.get(key)
             if job is not None and job.state is not State.DONE and job.state is not State.RUNNING:
-                self._end(job, outcome)
+                self._wanted.end(job, outcome)
                 ended.append(job)
-        return self._spread(ended)
+        return _verdicts(self._wanted.spread(ended))
 
     def finished(self, key: JobKey, outcome: Outcome) -> list[Verdict]:
         """Note how a job ended that was started or busy, and return the dependents that can never run now.
@@ -154,7 +148,7 @@ class Schedule:
         if job is not None:
             self._give_back(job)
             return []
-        job = self._jobs.get(key)
+        job = self._wanted.jobs.get(key)
         if job is None or job.state is not State.RUNNING:
             return self.learn_all({key: outcome})
         return self._finish(job, outcome)
@@ -168,33 +162,33 @@ class Schedule:
         if job is not None:
             self._give_back(job)
             return []
-        job = self._jobs.get(key)
+        job = self._wanted.jobs.get(key)
         if job is None or job.state is not State.RUNNING:
             return []
         if job.told_to_stop:
             wanted = job.wanted_again
             verdicts = self._finish(job, Outcome.CANCELLED)
-            return verdicts if wanted else [*_verdicts(job), *verdicts]
+            return verdicts if wanted else [*_verdicts([job]), *verdicts]
         self._give_back(job)
-        self._move(job, State.BUSY)
+        self._wanted.move(job, State.BUSY)
         return []
 
     def retry(self, key: JobKey) -> list[Verdict]:
         """Note that nobody runs a busy job any more; it has its turn again, if nothing is in its way."""
-        job = self._jobs.get(key)
-        return self._place(job) if job is not None and job.state is State.BUSY else []
+        job = self._wanted.jobs.get(key)
+        return _verdicts(self._wanted.place(job)) if job is not None and job.state is State.BUSY else []
 
     def cancel_all(self) -> list[Verdict]:
         """Cancel all that does not run, and return it by rank. What runs is to be ended, then `finished`."""
         ended = []
-        for job in self._order:
+        for job in self._wanted.order:
             if job.state is State.RUNNING:
                 job.told_to_stop = True
                 job.wanted_again = False
             elif job.state is not State.DONE:
-                self._end(job, Outcome.CANCELLED)
+                self._wanted.end(job, Outcome.CANCELLED)
                 ended.append(job)
-        return sorted((verdict for job in ended for verdict in _verdicts(job)), key=_by_rank)
+        return _ranked(ended)
 
     def retarget(self, cases: Iterable[Case], *, outdated: Callable[[JobKey], bool] = _keep) -> Retargeted:
         """Want `cases` from now on, and nothing else.
@@ -209,22 +203,23 @@ class Schedule:
         order = dependencies_first(jobs)
         for needs, job in {job.group.needs: job for job in jobs.values()}.items():
             self._capacity.check(job.key.test, needs)
-        dropped = {key for key in (*self._jobs, *self._leaving) if key not in jobs or outdated(key)}
+        dropped = {key for key in (*self._wanted.jobs, *self._leaving) if key not in jobs or outdated(key)}
         stop, abandon = [], []
-        for was in (*self._jobs.values(), *self._leaving.values()):
+        for was in (*self._wanted.jobs.values(), *self._leaving.values()):
             if was.key in dropped:
                 if was.state is State.RUNNING and not was.told_to_stop:
                     stop.append(was.started)
                     was.told_to_stop = True
                 elif was.state is State.BUSY:
                     abandon.append(was.started)
-        self._take_over(jobs, dropped)
-        return Retargeted(stop=tuple(stop), abandon=tuple(abandon), verdicts=self._settle(order))
+        self._hand_over(jobs, dropped)
+        blocked = self._wanted.take_over(jobs, order)
+        return Retargeted(stop=tuple(stop), abandon=tuple(abandon), verdicts=tuple(_ranked(blocked)))
 
-    def _take_over(self, jobs: dict[JobKey, Job], dropped: Set[JobKey]) -> None:
-        """Make `jobs` ours, with what still holds of the jobs before."""
+    def _hand_over(self, jobs: dict[JobKey, Job], dropped: Set[JobKey]) -> None:
+        """Give `jobs` what still holds of the jobs before."""
         leaving = {}
-        for was in (*self._jobs.values(), *self._leaving.values()):
+        for was in (*self._wanted.jobs.values(), *self._leaving.values()):
             job = jobs.get(was.key)
             if was.state is State.RUNNING:
                 if job is None:
@@ -233,44 +228,12 @@ class Schedule:
                     _hand_on(was, job, outdated=was.key in dropped)
             elif job is not None and was.key not in dropped:
                 _carry(was, job)
-        self._jobs, self._leaving = jobs, leaving
-        self._order = list(jobs.values())
-        self._groups = list({id(job.group): job.group for job in self._order}.values())
-
-    def _settle(self, order: Iterable[Job]) -> tuple[Verdict, ...]:
-        """Find for each job, dependencies first, whether it waits, is ready or can never run."""
-        self._counts = [0] * len(State)
-        ended = []
-        for job in order:
-            job.waiting = sum(dependency.state is not State.DONE for dependency in job.dependencies)
-            if job.state is State.WAITING:
-                obstacles = job.obstacles
-                if obstacles:
-                    # What was reported before stays, as long as it is true.
-                    job.end_for(
-                        next((each for each in obstacles if each.key.test == job.cause), obstacles[0])
-                    )
-                    ended.append(job)
-                elif not job.waiting:
-                    job.state = State.READY
-                    job.group.ready.append(job.ordinal)
-            self._counts[job.state] += 1
-        for group in self._groups:
-            heapify(group.ready)
-        return tuple(sorted((verdict for job in ended for verdict in _verdicts(job)), key=_by_rank))
-
-    def _top(self, group: Group) -> int | None:
-        """Return the best ordinal of a group that is still ready."""
-        while group.ready:
-            if self._order[group.ready[0]].state is State.READY:
-                return group.ready[0]
-            heappop(group.ready)
-        return None
+        self._leaving = leaving
 
     def _start(self, job: Job) -> Start:
         job.started, job.held = job.cases[0], job.group.needs
         job.tokens = self._capacity.take(job.held)
-        self._move(job, State.RUNNING)
+        self._wanted.move(job, State.RUNNING)
         return Start(case=job.started, tokens=job.tokens)
 
     def _finish(self, job: Job, outcome: Outcome) -> list[Verdict]:
@@ -280,61 +243,13 @@ class Schedule:
         again = job.wanted_again and not outcome.is_verdict
         job.told_to_stop = job.wanted_again = job.outdated = False
         if again:
-            return self._place(job)
-        self._end(job, outcome)
-        return self._spread([job])
-
-    def _place(self, job: Job) -> list[Verdict]:
-        """Put a job that is neither running nor busy any more where it belongs."""
-        obstacles = job.obstacles
-        if obstacles:
-            self._counts[job.state] -= 1
-            self._counts[State.DONE] += 1
-            job.end_for(obstacles[0])
-            return [*_verdicts(job), *self._spread([job])]
-        if job.waiting:
-            self._move(job, State.WAITING)
-        else:
-            self._make_ready(job)
-        return []
-
-    def _spread(self, ended: Iterable[Job]) -> list[Verdict]:
-        """Tell dependents, and theirs, what the jobs that just ended mean for them."""
-        verdicts = []
-        news = deque(ended)
-        while news:
-            dependency = news.popleft()
-            for job in dependency.dependents:
-                job.waiting -= 1
-                if job.state is not State.WAITING:
-                    continue
-                if dependency.outcome is not Outcome.PASSED:
-                    self._counts[State.WAITING] -= 1
-                    self._counts[State.DONE] += 1
-                    job.end_for(dependency)
-                    verdicts += _verdicts(job)
-                    news.append(job)
-                elif not job.waiting:
-                    self._make_ready(job)
-        return verdicts
-
-    def _make_ready(self, job: Job) -> None:
-        self._move(job, State.READY)
-        heappush(job.group.ready, job.ordinal)
+            return _verdicts(self._wanted.place(job))
+        self._wanted.end(job, outcome)
+        return _verdicts(self._wanted.spread([job]))
 
     def _give_back(self, job: Job) -> None:
         self._capacity.give(job.held, job.tokens)
         job.tokens = {}
-
-    def _end(self, job: Job, outcome: Outcome) -> None:
-        self._counts[job.state] -= 1
-        self._counts[State.DONE] += 1
-        job.end(outcome)
-
-    def _move(self, job: Job, state: State) -> None:
-        self._counts[job.state] -= 1
-        self._counts[state] += 1
-        job.state = state
 
 
 def _hand_on(was: Job, job: Job, *, outdated: bool) -> None:
@@ -356,9 +271,9 @@ def _carry(was: Job, job: Job) -> None:
         job.end(was.outcome, was.reason)
 
 
-def _verdicts(job: Job) -> list[Verdict]:
-    return [Verdict(case=case, outcome=job.outcome, reason=job.reason) for case in job.cases]
+def _verdicts(jobs: Iterable[Job]) -> list[Verdict]:
+    return [Verdict(case=case, outcome=job.outcome, reason=job.reason) for job in jobs for case in job.cases]
 
 
-def _by_rank(verdict: Verdict) -> tuple[int, int, int]:
-    return verdict.case.rank
+def _ranked(jobs: Iterable[Job]) -> list[Verdict]:
+    return sorted(_verdicts(jobs), key=lambda verdict: verdict.case.rank)

@@ -1,0 +1,116 @@
+"""Where each of the wanted jobs is, and what follows for others when one has ended.
+
+Layer: plan. Pure.
+
+Jobs that are ready wait in one heap for each kind of need, so a job that waits for a scarce token stands in
+nobody's way: the best of those groups that fit starts next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+
+from gitlimmat.model import Outcome
+from gitlimmat.plan.cases import JobKey
+from gitlimmat.plan.jobs import Group, Job, State
+
+
+class Progress:
+    """The jobs that are wanted, by rank, and how many of them are in each state.
+
+    Methods that may keep other jobs from running return these, each after what keeps it.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobKey, Job] = {}
+        self.order: list[Job] = []
+        self.groups: list[Group] = []
+        self.counts = [0] * len(State)
+
+    def take_over(self, jobs: dict[JobKey, Job], order: Iterable[Job]) -> list[Job]:
+        """Want these jobs, and find for each whether it waits, is ready or can never run.
+
+        `order` has the jobs, dependencies first. Those running, busy or done stay so.
+        """
+        self.jobs = jobs
+        self.order = list(jobs.values())
+        self.groups = list({id(job.group): job.group for job in self.order}.values())
+        self.counts = [0] * len(State)
+        ended = []
+        for job in order:
+            job.waiting = sum(dependency.state is not State.DONE for dependency in job.dependencies)
+            if job.state is State.WAITING:
+                obstacles = job.obstacles
+                if obstacles:
+                    # What was reported before stays, as long as it is true.
+                    same = (each for each in obstacles if each.key.test == job.cause)
+                    job.end_for(next(same, obstacles[0]))
+                    ended.append(job)
+                elif not job.waiting:
+                    job.state = State.READY
+                    job.group.ready.append(job.ordinal)
+            self.counts[job.state] += 1
+        for group in self.groups:
+            heapify(group.ready)
+        return ended
+
+    def top(self, group: Group) -> int | None:
+        """Return the best ordinal of a group that is still ready."""
+        while group.ready:
+            if self.order[group.ready[0]].state is State.READY:
+                return group.ready[0]
+            heappop(group.ready)
+        return None
+
+    def move(self, job: Job, state: State) -> None:
+        """Put a job into another state than done."""
+        self.counts[job.state] -= 1
+        self.counts[state] += 1
+        job.state = state
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        """Note how a job ended; `spread` tells those who depend on it."""
+        self.counts[job.state] -= 1
+        self.counts[State.DONE] += 1
+        job.end(outcome)
+
+    def place(self, job: Job) -> list[Job]:
+        """Put a job that is in nobody's hands any more where it belongs; it may be the first that ends."""
+        obstacles = job.obstacles
+        if obstacles:
+            self._end_for(job, obstacles[0])
+            return [job, *self.spread([job])]
+        if job.waiting:
+            self.move(job, State.WAITING)
+        else:
+            self._make_ready(job)
+        return []
+
+    def spread(self, ended: Iterable[Job]) -> list[Job]:
+        """Tell dependents, and theirs, what the jobs that just ended mean for them."""
+        blocked = []
+        news = deque(ended)
+        while news:
+            dependency = news.popleft()
+            for job in dependency.dependents:
+                job.waiting -= 1
+                if job.state is not State.WAITING:
+                    continue
+                if dependency.outcome is not Outcome.PASSED:
+                    self._end_for(job, dependency)
+                    blocked.append(job)
+                    news.append(job)
+                elif not job.waiting:
+                    self._make_ready(job)
+        return blocked
+
+    def _end_for(self, job: Job, dependency: Job) -> None:
+        self.counts[job.state] -= 1
+        self.counts[State.DONE] += 1
+        job.end_for(dependency)
+
+    def _make_ready(self, job: Job) -> None:
+        self.move(job, State.READY)
+        heappush(job.group.ready, job.ordinal)
