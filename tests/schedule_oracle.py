@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gitlimmat.model import Outcome, Resource
+from gitlimmat.plan.capacity import Limits
 from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.plan.schedule import Retargeted, Start, Verdict
 
@@ -17,8 +18,7 @@ class Oracle:
     def __init__(
         self, cases: Sequence[Case], jobs: int, worktrees: int, resources: Sequence[Resource]
     ) -> None:
-        self.limits = (jobs, worktrees)
-        self.values = {resource.name: resource.tokens for resource in resources}
+        self.limit(Limits(jobs=jobs, worktrees=worktrees, resources=tuple(resources)))
         self.own: dict[JobKey, Outcome] = {}
         self.derived: dict[JobKey, tuple[Outcome, str]] = {}
         self.running: dict[JobKey, Start] = {}
@@ -28,6 +28,10 @@ class Oracle:
         self.outdated: set[JobKey] = set()
         self.cases: dict[JobKey, list[Case]] = {}
         self.want(cases)
+
+    def limit(self, limits: Limits) -> None:
+        self.limits = (limits.jobs, limits.worktrees)
+        self.values = {resource.name: resource.tokens for resource in limits.resources}
 
     def want(self, cases: Sequence[Case]) -> None:
         self.cases = {}
@@ -65,7 +69,8 @@ class Oracle:
             test = self.cases[key][0].test
             free = {n: [v for v in self.values[n] if (n, v) not in used] for n in self.values}
             fits = all(need.count <= len(free[need.name]) for need in test.resources)
-            if self.state(key) == "READY" and slots and fits and worktrees >= test.requires_worktree:
+            placed = slots > 0 and (worktrees > 0 or not test.requires_worktree)
+            if self.state(key) == "READY" and placed and fits:
                 tokens = {need.name: tuple(free[need.name][: need.count]) for need in test.resources}
                 used += [(n, v) for n, values in tokens.items() for v in values]
                 slots, worktrees = slots - 1, worktrees - test.requires_worktree

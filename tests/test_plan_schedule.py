@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from schedule_oracle import Oracle
 
 from gitlimmat.errors import ConfigError
 from gitlimmat.model import CachePolicy, Commit, Need, Outcome, Resource, Test
+from gitlimmat.plan.capacity import Limits
 from gitlimmat.plan.cases import Case, JobKey, plan_cases
 from gitlimmat.plan.jobs import State
 from gitlimmat.plan.schedule import Schedule, Start, Verdict
@@ -275,6 +277,37 @@ def test_retarget_wants_what_was_cancelled() -> None:
     assert names(schedule.start()) == ["a/x"]
 
 
+def test_new_limits_hold_while_jobs_run() -> None:
+    """More may be in use than there is now; what is no longer there is gone when it is given back."""
+    tests = [plain("x", needs=[("db", 1)])]
+    commits = [commit(name) for name in "dcba"]
+    schedule = schedule_of(commits, tests, jobs=2, db=("p", "q"))
+    assert names(schedule.start()) == ["d/x", "c/x"]
+
+    fewer = Limits(jobs=1, worktrees=1, resources=(Resource(name="db", tokens=("r", "q")),))
+    assert schedule.retarget(plan_cases(commits, tests), limits=fewer).stop == ()
+
+    assert schedule.start() == []
+    schedule.finished(JobKey("c", "x"), Outcome.PASSED)
+    assert schedule.start() == []
+    schedule.finished(JobKey("d", "x"), Outcome.PASSED)
+    assert [start.tokens for start in schedule.start()] == [{"db": ("r",)}]
+    schedule.finished(JobKey("b", "x"), Outcome.PASSED)
+    schedule.retarget(plan_cases(commits, tests), limits=msgspec.structs.replace(fewer, jobs=9, worktrees=9))
+    assert [start.tokens for start in schedule.start()] == [{"db": ("r",)}]
+
+
+def test_limits_that_are_too_small_change_nothing() -> None:
+    """What the new limits cannot run is refused, and all goes on as before."""
+    schedule = schedule_of([commit("a")], [plain("x")], db=("p",))
+    small = Limits(jobs=1, worktrees=1, resources=())
+
+    with pytest.raises(ConfigError):
+        schedule.retarget(plan_cases([commit("b")], [plain("x", needs=[("db", 1)])]), limits=small)
+
+    assert names(schedule.start()) == ["a/x"]
+
+
 def test_cancel_all_counts_when_a_stopped_job_was_wanted_again() -> None:
     """The last word counts: stopped, wanted again, and then cancelled with all others."""
     here, away = plan_cases([commit("a")], [plain("x")]), plan_cases([], [])
@@ -372,6 +405,18 @@ def histories(draw: st.DrawFn) -> list[Commit]:
     """A few commits, some with equal trees, newest first."""
     numbers = draw(st.lists(st.integers(0, 6), unique=True, max_size=4))
     return [commit(f"c{number}", f"tree{number // 2}") for number in numbers]
+
+
+def random_limits(choice: random.Random) -> Limits:
+    """Limits under which every test can run, with some of the usual tokens and some others."""
+    return Limits(
+        jobs=choice.randint(1, 4),
+        worktrees=choice.randint(1, 3),
+        resources=(
+            Resource(name="gpu", tokens=tuple(choice.sample("01234", k=choice.randint(3, 5)))),
+            Resource(name="db", tokens=tuple(choice.sample("pqrs", k=choice.randint(2, 4)))),
+        ),
+    )
 
 
 def act(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
@@ -479,7 +524,10 @@ def test_retarget_equals_the_oracle_when_history_moves(
             oracle.check_verdicts(schedule.cancel_all(), cancelled)
         cases = plan_cases(commits, tests)
         outdated = {case.key for case in cases if choice.random() < 0.1}
-        answer = schedule.retarget(cases, outdated=outdated.__contains__)
+        limits = choice.choice([None, random_limits(choice)])
+        answer = schedule.retarget(cases, outdated=outdated.__contains__, limits=limits)
+        if limits is not None:
+            oracle.limit(limits)
         oracle.retargeted(cases, outdated.__contains__, answer)
         compare(schedule, oracle)
     drain(choice, schedule, oracle)

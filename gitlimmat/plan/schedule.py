@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from gitlimmat.model import Outcome, Resource
-from gitlimmat.plan.capacity import Capacity
+from gitlimmat.plan.capacity import Capacity, Limits
 from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.plan.jobs import Job, State, dependencies_first, jobs_for
 from gitlimmat.plan.progress import Progress
@@ -72,7 +72,7 @@ class Schedule:
     def __init__(
         self, cases: Iterable[Case], *, jobs: int, worktrees: int, resources: Sequence[Resource]
     ) -> None:
-        self._capacity = Capacity(jobs=jobs, worktrees=worktrees, resources=resources)
+        self._capacity = Capacity(Limits(jobs=jobs, worktrees=worktrees, resources=tuple(resources)))
         self._wanted = Progress()
         self._leaving: dict[JobKey, Job] = {}
         self.retarget(cases)
@@ -105,13 +105,13 @@ class Schedule:
 
     def start(self) -> list[Start]:
         """Return all that can start now, best rank first, and take what it holds."""
-        if not self._capacity.slots:
+        if self._capacity.slots < 1:
             return []
         tops = [(top, group) for group in self._wanted.groups if (top := self._wanted.top(group)) is not None]
         heads = [(top, place) for place, (top, _) in enumerate(tops)]
         heapify(heads)
         started = []
-        while heads and self._capacity.slots:
+        while heads and self._capacity.slots > 0:
             _, place = heappop(heads)
             group = tops[place][1]
             if not self._capacity.fits(group.needs):
@@ -190,19 +190,26 @@ class Schedule:
                 ended.append(job)
         return _ranked(ended)
 
-    def retarget(self, cases: Iterable[Case], *, outdated: Callable[[JobKey], bool] = _keep) -> Retargeted:
-        """Want `cases` from now on, and nothing else.
+    def retarget(
+        self,
+        cases: Iterable[Case],
+        *,
+        outdated: Callable[[JobKey], bool] = _keep,
+        limits: Limits | None = None,
+    ) -> Retargeted:
+        """Want `cases` from now on, and nothing else; have `limits` from now on, unless None.
 
         Jobs still wanted stay as they are, with their outcomes, unless `outdated` says that what is known or
         being found out about them no longer counts. Cancelled ones are to be run after all. Jobs no longer
-        wanted are forgotten; those that run hold what they hold until `finished`.
+        wanted are forgotten; those that run hold what they hold until `finished`, even where new limits
+        have less of it, or nothing by that name.
 
         Raises: as the class does; then nothing has changed.
         """
         jobs = jobs_for(cases)
         order = dependencies_first(jobs)
         for needs, job in {job.group.needs: job for job in jobs.values()}.items():
-            self._capacity.check(job.key.test, needs)
+            (limits or self._capacity.limits).check(job.key.test, needs)
         dropped = {key for key in (*self._wanted.jobs, *self._leaving) if key not in jobs or outdated(key)}
         stop, abandon = [], []
         for was in (*self._wanted.jobs.values(), *self._leaving.values()):
@@ -212,6 +219,8 @@ class Schedule:
                     was.told_to_stop = True
                 elif was.state is State.BUSY:
                     abandon.append(was.started)
+        if limits is not None:
+            self._capacity.change(limits)
         self._hand_over(jobs, dropped)
         blocked = self._wanted.take_over(jobs, order)
         return Retargeted(stop=tuple(stop), abandon=tuple(abandon), verdicts=tuple(_ranked(blocked)))
