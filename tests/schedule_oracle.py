@@ -26,6 +26,8 @@ class Oracle:
         self.told: set[JobKey] = set()
         self.again: set[JobKey] = set()
         self.outdated: set[JobKey] = set()
+        self.leaving: list[JobKey] = []
+        self.freed: set[JobKey] = set()
         self.cases: dict[JobKey, list[Case]] = {}
         self.want(cases)
 
@@ -61,16 +63,17 @@ class Oracle:
 
     def starts(self) -> list[tuple[Case, dict[str, tuple[str, ...]]]]:
         """Go through all by rank, and start what fits in what is left."""
-        slots = self.limits[0] - len(self.running)
-        worktrees = self.limits[1] - sum(start.case.test.requires_worktree for start in self.running.values())
+        placed = [start.case.test for key, start in self.running.items() if key not in self.freed]
+        slots = self.limits[0] - len(placed)
+        worktrees = self.limits[1] - sum(test.requires_worktree for test in placed)
         used = [(n, v) for start in self.running.values() for n, vs in start.tokens.items() for v in vs]
         expected = []
         for key in self.idle():
             test = self.cases[key][0].test
             free = {n: [v for v in self.values[n] if (n, v) not in used] for n in self.values}
             fits = all(need.count <= len(free[need.name]) for need in test.resources)
-            placed = slots > 0 and (worktrees > 0 or not test.requires_worktree)
-            if self.state(key) == "READY" and placed and fits:
+            room = slots > 0 and (worktrees > 0 or not test.requires_worktree)
+            if self.state(key) == "READY" and room and fits:
                 tokens = {need.name: tuple(free[need.name][: need.count]) for need in test.resources}
                 used += [(n, v) for n, values in tokens.items() for v in values]
                 slots, worktrees = slots - 1, worktrees - test.requires_worktree
@@ -86,6 +89,8 @@ class Oracle:
             self.learned({key: outcome})
             return
         del self.running[key]
+        self.freed.discard(key)
+        self.leave()
         if key in self.outdated:
             outcome = Outcome.CANCELLED
         runs_again = key in self.again and not outcome.is_verdict
@@ -93,6 +98,13 @@ class Oracle:
             flags.discard(key)
         if key in self.cases and not runs_again:
             self.own[key] = outcome
+
+    def leave(self) -> None:
+        """Let the first of those that nobody wants give back their places, but not too many."""
+        self.leaving = [key for key in self.leaving if key in self.running and key not in self.freed]
+        room = max(self.limits[0] - len(self.freed), 0)
+        self.freed |= set(self.leaving[:room])
+        self.leaving = self.leaving[room:]
 
     def learned(self, outcomes: dict[JobKey, Outcome]) -> None:
         for key, outcome in outcomes.items():
@@ -139,6 +151,11 @@ class Oracle:
             for key, outcome in self.own.items()
             if key not in dropped and outcome is not Outcome.CANCELLED
         }
+        for key in [*self.cases, *self.leaving]:
+            if key in self.running and key not in self.leaving:
+                self.leaving.append(key)
+        self.leaving = [key for key in self.leaving if key not in wanted]
+        self.leave()
         self.want(cases)
         self.check([(v.case.commit.id + v.case.test.name, v.outcome, v.reason) for v in answer.verdicts])
         for key, (_, reason) in before.items():

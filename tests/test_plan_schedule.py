@@ -209,17 +209,67 @@ def test_late_news_changes_nothing() -> None:
 
 
 def test_retarget_stops_what_is_no_longer_wanted() -> None:
-    """A job that vanishes holds its slot until it has ended, and starts no sooner elsewhere."""
-    schedule = schedule_of([commit("a")], [plain("x")], jobs=1)
+    """A job that vanishes gives way at once to what is new, without being waited for."""
+    schedule = schedule_of([commit("a")], [plain("x")], jobs=1, worktrees=1)
     schedule.start()
 
-    answer = schedule.retarget(plan_cases([commit("b")], [plain("x")]))
+    answer = schedule.retarget(plan_cases([commit("c"), commit("b")], [plain("x")]))
 
     assert [case.commit.id for case in answer.stop] == ["a"]
+    assert names(schedule.start()) == ["c/x"]
+    assert schedule.running == 2
+    schedule.finished(JobKey("a", "x"), Outcome.CANCELLED)
     assert schedule.start() == []
-    assert schedule.running == 1
+    schedule.finished(JobKey("c", "x"), Outcome.PASSED)
+    assert names(schedule.start()) == ["b/x"]
+
+
+def test_a_leaving_job_keeps_its_tokens_until_it_has_ended() -> None:
+    """What has a name is still in use while the process dies."""
+    schedule = schedule_of([commit("a")], [plain("x", needs=[("db", 1)])], jobs=1, db=("p",))
+    schedule.start()
+
+    schedule.retarget(plan_cases([commit("b")], [plain("x", needs=[("db", 1)]), plain("y")]))
+
+    assert names(schedule.start()) == ["b/y"]
+    schedule.finished(JobKey("b", "y"), Outcome.PASSED)
+    assert schedule.start() == []
     schedule.finished(JobKey("a", "x"), Outcome.CANCELLED)
     assert names(schedule.start()) == ["b/x"]
+
+
+def test_leaving_jobs_do_not_pile_up() -> None:
+    """No more jobs than there are slots are let go; the next ones hold theirs until one has ended."""
+    schedule = schedule_of([commit("a")], [plain("x")], jobs=1)
+    schedule.start()
+    for name in ("b", "c", "d"):
+        schedule.retarget(plan_cases([commit(name)], [plain("x")]))
+        started = names(schedule.start())
+        assert started == (["b/x"] if name == "b" else [])
+
+    assert schedule.running == 2
+    schedule.finished(JobKey("a", "x"), Outcome.CANCELLED)
+    assert names(schedule.start()) == ["d/x"]
+    schedule.finished(JobKey("b", "x"), Outcome.CANCELLED)
+    assert schedule.start() == []
+
+
+def test_a_leaving_job_that_is_wanted_again_runs_once_at_a_time() -> None:
+    """Its successor starts after it has ended, in a slot that is free then."""
+    here, away = plan_cases([commit("a")], [plain("x")]), plan_cases([commit("b")], [plain("x")])
+    schedule = Schedule(here, jobs=1, worktrees=1, resources=[])
+    schedule.start()
+    schedule.retarget(away)
+    assert names(schedule.start()) == ["b/x"]
+    assert [case.commit.id for case in schedule.retarget([*here, *away]).stop] == []
+
+    assert schedule.start() == []
+    schedule.finished(JobKey("a", "x"), Outcome.CANCELLED)
+    assert schedule.start() == []
+    schedule.finished(JobKey("b", "x"), Outcome.PASSED)
+    assert names(schedule.start()) == ["a/x"]
+    assert schedule.finished(JobKey("a", "x"), Outcome.PASSED) == []
+    assert schedule.done
 
 
 def test_retarget_leaves_a_job_alone_when_its_tree_is_still_wanted() -> None:

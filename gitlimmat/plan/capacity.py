@@ -102,10 +102,13 @@ class Capacity:
         self._held.update((name, value) for name, values in tokens.items() for value in values)
         return tokens
 
-    def give(self, needs: Needs, tokens: Mapping[str, tuple[str, ...]]) -> None:
-        """Give back what `take` returned for the same needs."""
+    def give_place(self, needs: Needs) -> None:
+        """Give back the slot and the worktree that `take` took for the same needs."""
         self.slots += 1
         self._worktrees += needs.worktree
+
+    def give_tokens(self, tokens: Mapping[str, tuple[str, ...]]) -> None:
+        """Give back the tokens that `take` returned."""
         for name, values in tokens.items():
             for value in values:
                 self._held.discard((name, value))

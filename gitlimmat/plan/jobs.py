@@ -39,7 +39,8 @@ class Job(msgspec.Struct, eq=False):
 
     `waiting` is how many of `dependencies` are not done. `outcome` and `reason` mean something once it is
     done; `cause` is the dependency that ended it. While it runs, or someone else runs it, `started` is the
-    case it was started on; while it runs, it holds `held` and `tokens`.
+    case it was started on; while it runs, it holds `tokens`, and unless `freed` a slot and what else `held`
+    needs.
     """
 
     key: JobKey
@@ -58,6 +59,7 @@ class Job(msgspec.Struct, eq=False):
     cause: str | None = None
     told_to_stop: bool = False  # the caller was asked to end it
     wanted_again: bool = False  # since then it was asked for anew: without a verdict it runs again
+    freed: bool = False  # its slot and worktree were given back before it ended
     outdated: bool = False  # what it finds out is about something else by now
 
     def end(self, outcome: Outcome, reason: str = "", cause: str | None = None) -> None:
@@ -73,6 +75,11 @@ class Job(msgspec.Struct, eq=False):
         skipped = dependency.outcome is Outcome.SKIPPED
         outcome = Outcome.SKIPPED if skipped else Outcome.ERRORED
         self.end(outcome, f"dependency '{name}' {dependency.outcome}", name)
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether it runs, was told to stop, and is over with that."""
+        return self.state is State.RUNNING and self.told_to_stop and not self.wanted_again
 
     @property
     def obstacles(self) -> tuple[Job, ...]:

@@ -5,6 +5,7 @@ Layer: plan. Pure.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
@@ -65,6 +66,13 @@ class Schedule:
 
     News of a job that is not known, or is done, is late and changes nothing.
 
+    A running job that nobody wants any more leaves: others may have its slot and its worktree's place at
+    once, its tokens only when it has ended. As many jobs as there are slots may be on their way out like
+    that, in the order in which they were told to; the next ones keep what they hold until one of these has
+    ended, so that jobs that do not heed their signal cannot pile up. So the caller has up to twice as many
+    processes and worktrees. A leaving job that is wanted again does not get back what it gave: it runs to
+    its end beside the others, and its successor of the same key starts after that, when it fits.
+
     Raises: ConfigError when a test needs more than there is; ValueError when a dependency is not among the
     cases or in a circle.
     """
@@ -75,6 +83,8 @@ class Schedule:
         self._capacity = Capacity(Limits(jobs=jobs, worktrees=worktrees, resources=tuple(resources)))
         self._wanted = Progress()
         self._leaving: dict[JobKey, Job] = {}
+        self._stopping: deque[JobKey] = deque()  # may still hold their slots, though nobody wants them
+        self._freed = 0
         self.retarget(cases)
 
     @property
@@ -201,8 +211,8 @@ class Schedule:
 
         Jobs still wanted stay as they are, with their outcomes, unless `outdated` says that what is known or
         being found out about them no longer counts. Cancelled ones are to be run after all. Jobs no longer
-        wanted are forgotten; those that run hold what they hold until `finished`, even where new limits
-        have less of it, or nothing by that name.
+        wanted are forgotten. Those that run hold what they hold, even where new limits have less of it, or
+        nothing by that name.
 
         Raises: as the class does; then nothing has changed.
         """
@@ -223,6 +233,9 @@ class Schedule:
             self._capacity.change(limits)
         self._hand_over(jobs, dropped)
         blocked = self._wanted.take_over(jobs, order)
+        queued = dict.fromkeys((*self._stopping, *self._leaving))
+        self._stopping = deque(key for key in queued if self._could_free(key) is not None)
+        self._free_stopping()
         return Retargeted(stop=tuple(stop), abandon=tuple(abandon), verdicts=tuple(_ranked(blocked)))
 
     def _hand_over(self, jobs: dict[JobKey, Job], dropped: Set[JobKey]) -> None:
@@ -232,6 +245,7 @@ class Schedule:
             job = jobs.get(was.key)
             if was.state is State.RUNNING:
                 if job is None:
+                    was.wanted_again = False
                     leaving[was.key] = was
                 else:
                     _hand_on(was, job, outdated=was.key in dropped)
@@ -257,8 +271,28 @@ class Schedule:
         return _verdicts(self._wanted.spread([job]))
 
     def _give_back(self, job: Job) -> None:
-        self._capacity.give(job.held, job.tokens)
+        self._capacity.give_tokens(job.tokens)
         job.tokens = {}
+        if job.freed:
+            job.freed = False
+            self._freed -= 1
+            self._free_stopping()
+        else:
+            self._capacity.give_place(job.held)
+
+    def _free_stopping(self) -> None:
+        """Give back slots and worktrees of jobs that nobody wants any more, but not of too many."""
+        while self._stopping and self._freed < self._capacity.limits.jobs:
+            job = self._could_free(self._stopping.popleft())
+            if job is not None:
+                job.freed = True
+                self._freed += 1
+                self._capacity.give_place(job.held)
+
+    def _could_free(self, key: JobKey) -> Job | None:
+        """Return the job if nobody wants it any more and it still has its slot."""
+        job = self._leaving.get(key) or self._wanted.jobs.get(key)
+        return job if job is not None and job.is_unwanted and not job.freed else None
 
 
 def _hand_on(was: Job, job: Job, *, outdated: bool) -> None:
@@ -266,6 +300,7 @@ def _hand_on(was: Job, job: Job, *, outdated: bool) -> None:
     job.state = State.RUNNING
     job.started, job.held, job.tokens = was.started, was.held, was.tokens
     job.outdated = was.outdated or outdated
+    job.freed = was.freed
     job.told_to_stop = was.told_to_stop
     job.wanted_again = job.told_to_stop
 
