@@ -203,3 +203,53 @@ def test_a_bad_value_of_a_slot_is_a_warning() -> None:
         "missing value for 'color.limmat.failed' in file:.git/config; its default is used",
         "unknown git setting 'color.limmat.pased' in file:.git/config",
     )
+
+
+@pytest.fixture
+def tested(repo: Repo) -> Repo:
+    """A repository with a passed, a failed and an errored result, and colors whatever the output is."""
+    commands = {"good": "true", "bad": "false", "ugly": "kill -9 $$"}
+    repo.config("".join(f'[[tests]]\nname = "{name}"\ncommand = "{do}"\n' for name, do in commands.items()))
+    repo.commit("base")
+    repo.git("config", "color.ui", "always")
+    repo.limmat("run", "HEAD", status=None)
+    return repo
+
+
+def test_colors_are_as_ever_when_nobody_has_set_them(tested: Repo) -> None:
+    """The bytes of version 0.1: those of colorama, also where git would write fewer."""
+    assert tested.limmat("status", "HEAD").splitlines()[-1].split() == [
+        f"\x1b[33m{tested.git('rev-parse', '--short', 'HEAD')}\x1b[0m",
+        "\x1b[32mpassed\x1b[0m",
+        "\x1b[31mfailed\x1b[0m",
+        "\x1b[1m\x1b[31merrored\x1b[0m",
+        "base",
+    ]
+
+
+def test_colors_are_those_of_the_settings(tested: Repo) -> None:
+    """A slot that is set has git's sequence; an empty value means no color at all."""
+    colors = {"hash": "", "passed": "bold brightblue", "errored": "red bold", "subject": "ul"}
+    for slot, color in colors.items():
+        tested.git("config", f"color.limmat.{slot}", color)
+
+    assert tested.limmat("status", "HEAD").splitlines()[-1].split() == [
+        tested.git("rev-parse", "--short", "HEAD"),
+        "\x1b[1;94mpassed\x1b[0m",
+        "\x1b[31mfailed\x1b[0m",
+        "\x1b[1;31merrored\x1b[0m",
+        "\x1b[4mbase\x1b[0m",
+    ]
+
+
+def test_a_bad_color_stops_nobody(tested: Repo) -> None:
+    """It is told, and all else goes on."""
+    tested.git("config", "color.limmat.passed", "rot")
+
+    done = tested.program("status", "HEAD")
+
+    assert (done.returncode, b"\x1b[32mpassed" in done.stdout) == (0, True)
+    assert done.stderr.decode() == (
+        "warning: invalid color value 'rot' for 'color.limmat.passed' in file:.git/config; "
+        "its default is used\n"
+    )

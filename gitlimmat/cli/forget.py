@@ -33,7 +33,7 @@ def command(
     """
     project = open_project(options, warn, config=ConfigUse.NONE)
     commits = commits_of(project, (span,))
-    printer = stdout_printer(project.color)
+    printer = stdout_printer(project.color, project.palette)
     gone = forget(project, commits, tuple(names or ()), dry_run=dry)
     for subject, result in gone:
         verb = "would forget" if dry else "forgot"

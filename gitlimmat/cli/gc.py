@@ -44,7 +44,7 @@ def command(
     project = open_project(options, warn, config=ConfigUse.NONE)
     removal = collect(project, wanted, dry_run=dry)
     verb = "would drop" if dry else "dropped"
-    stdout_printer(project.color).line(
+    stdout_printer(project.color, project.palette).line(
         f"{verb} {len(removal.removed)} of {removal.total} results, {size(removal.bytes_freed)}"
     )
     if removal.kept_in_use:

@@ -11,43 +11,44 @@ from typing import TextIO
 
 from colorama import Fore, Style
 
+from gitlimmat.git.colors import Palette, Slot
 from gitlimmat.model import Outcome, Result, duration
 
-_COLORS = {
-    Outcome.PASSED: Fore.GREEN,
-    Outcome.FAILED: Fore.RED,
-    Outcome.SKIPPED: Fore.CYAN,
-    Outcome.ERRORED: Style.BRIGHT + Fore.RED,
-    Outcome.CANCELLED: Fore.YELLOW,
-}
-HASH_COLOR = Fore.YELLOW
 _RESET = Style.RESET_ALL
+_ERRORED = Style.BRIGHT + Fore.RED  # two sequences; git's would be one, and scripts may know these bytes
 
 
 class Printer:
-    """Writes to one stream, with colors when `colored`."""
+    """Writes to one stream, with the colors of `palette` when `colored`."""
 
-    def __init__(self, stream: TextIO, *, colored: bool) -> None:
+    def __init__(self, stream: TextIO, *, colored: bool, palette: Palette | None = None) -> None:
         self.stream = stream
         self.colored = colored
+        self._palette = palette or Palette()
 
-    def paint(self, text: str, color: str) -> str:
-        """Return `text` in `color`, or as it is."""
-        return f"{color}{text}{_RESET}" if self.colored and text else text
+    def paint(self, text: str, slot: Slot) -> str:
+        """Return `text` in the color of `slot`, or as it is."""
+        color = self._ansi(slot) if self.colored and text else ""
+        return f"{color}{text}{_RESET}" if color else text
 
     def outcome(self, outcome: Outcome, text: str | None = None) -> str:
         """Return the outcome's word (or `text`) in its color."""
-        return self.paint(outcome.value if text is None else text, _COLORS[outcome])
+        return self.paint(outcome.value if text is None else text, Slot(outcome.value))
 
     def line(self, text: str) -> None:
         """Write one line. Names that are not valid text come out as the bytes they are."""
         self.stream.write(f"{text}\n")
 
+    def _ansi(self, slot: Slot) -> str:
+        if slot is Slot.ERRORED and slot not in self._palette.stated:
+            return _ERRORED
+        return self._palette.color(slot).ansi()
 
-def stdout_printer(color_setting: str | None) -> Printer:
-    """Return a printer for standard output that follows git's color setting for us."""
+
+def stdout_printer(color_setting: str | None, palette: Palette | None = None) -> Printer:
+    """Return a printer for standard output that follows git's color settings for us."""
     _pass_bytes_through(sys.stdout)
-    return Printer(sys.stdout, colored=wants_color(color_setting, sys.stdout))
+    return Printer(sys.stdout, colored=wants_color(color_setting, sys.stdout), palette=palette)
 
 
 def wants_color(setting: str | None, stream: TextIO) -> bool:

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitlimmat.cli.output import HASH_COLOR, details, stdout_printer
+from gitlimmat.cli.output import details, stdout_printer
+from gitlimmat.git.colors import Slot
 from gitlimmat.git.revision import abbreviations, subjects
 from gitlimmat.model import Commit, Outcome, duration
 from gitlimmat.plan.cases import Case
@@ -32,7 +33,7 @@ class Progress:
 
     def __init__(self, project: Project, commits: Sequence[Commit]) -> None:
         ids = [commit.id for commit in commits]
-        self._out = stdout_printer(project.color)
+        self._out = stdout_printer(project.color, project.palette)
         self._columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
         self._live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._subjects = subjects(project.repository, ids)
@@ -96,7 +97,7 @@ class Progress:
 
     def _line(self, event: Ended) -> str:
         case, commit = event.case, event.case.commit.id
-        short = self._out.paint(self._short[commit], HASH_COLOR)
+        short = self._out.paint(self._short[commit], Slot.HASH)
         name = case.test.name.ljust(self._width)
         digits = len(self._short[commit])
         more = details(

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.main import warn
-from gitlimmat.cli.output import HASH_COLOR, Printer, age, size, stdout_printer
+from gitlimmat.cli.output import Printer, age, size, stdout_printer
+from gitlimmat.git.colors import Slot
 from gitlimmat.model import Outcome, duration
 from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
@@ -45,9 +46,9 @@ def command(
     That is, for each test: outcome, reason, times, definition, output and artifacts.
     """
     project = open_project(options, warn, config=ConfigUse.OPTIONAL)
-    printer = stdout_printer(project.color)
+    printer = stdout_printer(project.color, project.palette)
     commit, title, shown = show(project, revision, name, history=history)
-    printer.line(f"{printer.paint(commit.id, HASH_COLOR)} {title}")
+    printer.line(f"{printer.paint(commit.id, Slot.HASH)} {title}")
     for entry in shown:
         printer.line("")
         _print_entry(printer, entry, commit.id, time.time())

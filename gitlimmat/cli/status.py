@@ -12,8 +12,9 @@ import msgspec
 import typer
 
 from gitlimmat.cli.main import warn
-from gitlimmat.cli.output import HASH_COLOR, Printer, stdout_printer
+from gitlimmat.cli.output import Printer, stdout_printer
 from gitlimmat.errors import UsageError
+from gitlimmat.git.colors import Slot
 from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request
 from gitlimmat.service.span import commits_of
@@ -46,7 +47,7 @@ def command(
     project = open_project(options, warn, config=ConfigUse.OPTIONAL)
     commits = commits_of(project, tuple(revisions or ()), include_base=include_base)
     status = read_status(project, commits)
-    printer = stdout_printer(project.color)
+    printer = stdout_printer(project.color, project.palette)
     if json:
         printer.line(msgspec.json.format(msgspec.json.encode(status), indent=1).decode())
     elif porcelain:
@@ -89,5 +90,5 @@ def _table_line(printer: Printer, row: Row, left: int, widths: dict[str, int]) -
         word = _UNKNOWN if cell is None else cell.outcome.value
         padding = " " * (widths[test] - len(word))
         cells.append((word if cell is None else printer.outcome(cell.outcome)) + padding)
-    short = printer.paint(row.abbreviated.ljust(left), HASH_COLOR)
-    return f"{short}  {'  '.join(cells)}  {row.subject}"
+    short = printer.paint(row.abbreviated.ljust(left), Slot.HASH)
+    return f"{short}  {'  '.join(cells)}  {printer.paint(row.subject, Slot.SUBJECT)}"

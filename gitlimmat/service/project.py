@@ -18,6 +18,7 @@ from gitlimmat.config.records import Config
 from gitlimmat.config.select import select
 from gitlimmat.config.settings import Settings, resolve
 from gitlimmat.errors import ConfigError, LimmatError, UsageError
+from gitlimmat.git.colors import Palette, read_palette
 from gitlimmat.git.configuration import read_settings
 from gitlimmat.git.repository import Repository, find_repository
 from gitlimmat.model import Commit, ConfigValue, Definition, Key, Resource, Test, subject_of
@@ -39,7 +40,7 @@ class Project:
     """A repository with its configuration. The store and what belongs to it are opened at first use.
 
     `tests` are the selected ones, `all_tests` all of the file, both in file order. `color` is git's word on
-    whether we use colors, from `color.limmat` or else `color.ui`.
+    whether we use colors, from `color.limmat` or else `color.ui`; `palette` says which.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Project:
         warn: Callable[[str], None],
         *,
         color: str | None,
+        palette: Palette,
     ) -> None:
         config = file.config if file is not None else Config()
         self.repository = repository
@@ -62,6 +64,7 @@ class Project:
         self.tests = selected
         self.warn = warn
         self.color = color
+        self.palette = palette
         inputs = read_inputs(self.all_tests, self.config_path) if file is not None else {}
         self.definitions: Mapping[str, Definition] = define(self.all_tests, inputs)
         self._by_name = {test.name: test for test in self.all_tests}
@@ -166,7 +169,8 @@ def open_project(
             if config is not ConfigUse.NONE:
                 raise
     settings = _settings(request, repository, values, file)
-    for warning in settings.warnings:
+    palette = read_palette(values)
+    for warning in (*settings.warnings, *palette.warnings):
         warn(warning)
     if request.commands and settings.num_worktrees == 0:
         raise UsageError("'--exec' needs a worktree, but the number of worktrees is 0")
@@ -184,6 +188,7 @@ def open_project(
         _selected(request, file, required=config is ConfigUse.REQUIRED),
         warn,
         color=color.get("color.limmat", color.get("color.ui")),
+        palette=palette,
     )
 
 
