@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gitlimmat.errors import RevisionError
+from gitlimmat.git.message import printable
 from gitlimmat.git.names import explain, find_commits, look_up
 from gitlimmat.git.range import Dots, Exclusion, Own, Parents, Single, Term, names_in, parse_term
 from gitlimmat.git.repository import Repository
@@ -222,6 +223,4 @@ def _first_line(raw: bytes, encoding: str) -> str:
         text = line.decode(encoding, errors="replace")
     except LookupError:
         text = line.decode(errors="replace")
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    return printable(text)
