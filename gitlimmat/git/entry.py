@@ -142,9 +142,19 @@ def remove_entries(path: Path, common_dir: Path) -> None:
 def remove_stale_entries(directory: Path, common_dir: Path) -> None:
     """Remove entries of worktrees in `directory` that are gone, and nothing else.
 
-    The caller holds `entries_locked`. Entries that a copied or moved repository brought along are ours by
-    their mark, and stale when their worktree does not point back.
+    The caller holds `entries_locked`.
     """
+    for entry in stale_entries(directory, common_dir):
+        remove(os.fsencode(entry))
+
+
+def stale_entries(directory: Path, common_dir: Path) -> list[Path]:
+    """Return the entries of worktrees in `directory` that are gone.
+
+    Entries that a copied or moved repository brought along are ours by their mark, and stale when their
+    worktree does not point back.
+    """
+    stale = []
     for entry in list_entries(common_dir):
         try:
             claimed = _read_line(entry / "gitdir")
@@ -161,7 +171,8 @@ def remove_stale_entries(directory: Path, common_dir: Path) -> None:
         except OSError:
             back = None
         if back != os.fsencode(entry):
-            remove(os.fsencode(entry))
+            stale.append(entry)
+    return stale
 
 
 def list_entries(common_dir: Path) -> list[Path]:

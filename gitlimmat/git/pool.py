@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import xxhash
@@ -101,6 +101,28 @@ class WorktreePool:
                     hint="remove it by hand, then run 'git worktree prune'",
                 ) from failed
 
+    @property
+    def directory(self) -> Path:
+        """Where the worktrees are; it need not exist."""
+        return self._parent
+
+    def leftovers(self) -> list[Path]:
+        """Return the temporary worktrees of processes that died, which the next user removes."""
+        found = []
+        for lock, fd in self._dead():
+            os.close(fd)
+            found.append(lock.with_suffix(""))
+        return found
+
+    def sweep(self) -> None:
+        """Remove leftovers, and entries of worktrees that are gone.
+
+        Raises: OSError when something cannot be removed.
+        """
+        self._sweep()
+        with entries_locked(self._repository.common_dir):
+            remove_stale_entries(self._parent, self._repository.common_dir)
+
     def _prepare(self) -> None:
         if self._swept:
             return
@@ -110,27 +132,34 @@ class WorktreePool:
                     f"cannot use worktree directory '{self._parent}': no such directory",
                     hint="make it, or leave the option out to use the cache directory",
                 )
-            self._sweep()
         else:
             self._parent.mkdir(parents=True, exist_ok=True)
-        with entries_locked(self._repository.common_dir):
-            remove_stale_entries(self._parent, self._repository.common_dir)
+        self.sweep()
         self._swept = True
 
     def _sweep(self) -> None:
-        """Remove the temporary worktrees of processes that died; the lock file says whose they are."""
+        """Remove the temporary worktrees of processes that died."""
+        for lock, fd in self._dead():
+            try:
+                self._discard(lock.with_suffix(""))
+            finally:
+                os.close(fd)
+
+    def _dead(self) -> Iterator[tuple[Path, int]]:
+        """Yield the lock files of processes that died, each with a descriptor that holds it.
+
+        The lock file says whose the worktree is.
+        """
+        if not self._temporary:
+            return
         for lock in sorted(self._parent.glob("*.lock")):
             if not self._pattern.fullmatch(lock.stem) or lock.stem.startswith(self._stem):
                 continue
             if lock.read_bytes() not in (b"", self._owner()):
                 continue
             fd = self._lock(lock)
-            if fd is None:
-                continue
-            try:
-                self._discard(lock.with_suffix(""))
-            finally:
-                os.close(fd)
+            if fd is not None:
+                yield lock, fd
 
     def _discard(self, path: Path) -> None:
         with entries_locked(self._repository.common_dir):

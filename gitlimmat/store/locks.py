@@ -184,6 +184,22 @@ def try_flock(handle: int, *, shared: bool = False) -> bool:
     return True
 
 
+def locks_work(file: Path) -> bool:
+    """Whether both kinds of locks exclude a second holder on the file system of `file`. Writes nothing.
+
+    Raises: OSError when there are no such locks there at all.
+    """
+    first = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    second = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not try_flock(first, shared=True) or try_flock(second):
+            return False
+        return not _OFD or (_set_range(first, fcntl.F_RDLCK, _LAST) and _range_is_taken(second, _LAST))
+    finally:
+        os.close(second)
+        os.close(first)
+
+
 def is_file_at(handle: int, path: Path) -> bool:
     """Whether `path` still names the open file."""
     try:

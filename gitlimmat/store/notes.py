@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -54,6 +55,14 @@ class NoteLine(msgspec.Struct, frozen=True, kw_only=True):
     result: Result
 
 
+class Note(NamedTuple):
+    """A note as it is: the commit it is on, its text (None when it is damaged), and whether it is ours."""
+
+    commit: str
+    text: bytes | None
+    is_ours: bool
+
+
 Notes = Sequence[tuple[Commit, Sequence[NoteLine]]]
 
 
@@ -85,15 +94,33 @@ def noted_commits(store: Store) -> tuple[str, ...]:
     except GitError:
         return ()
     header = _header(repository, root) if root is not None else None
-    return tuple(_names(repository, header.tree, b"")) if header is not None else ()
+    found = _blobs(repository, header.tree, b"") if header is not None else ()
+    return tuple(name.decode(errors="replace") for name, _ in found if len(name) == _ID_LENGTH)
 
 
-def _names(repository: Repository, tree: str, above: bytes) -> Iterator[str]:
+def read_notes(store: Store) -> Iterator[Note]:
+    """Yield every note in our notes ref, whoever wrote it.
+
+    Raises: GitError when the ref cannot be read, DamagedObjectError when it leads to something else.
+    """
+    repository = database_of(store.repository)
+    root = read_ref(repository.objects, store.notes_ref) if store.notes_ref is not None else None
+    header = _header(repository, root) if root is not None else None
+    for name, entry in _blobs(repository, header.tree, b"") if header is not None else ():
+        if len(name) == _ID_LENGTH:
+            try:
+                text = read_blob(repository.objects, entry.oid)
+            except DamagedObjectError:
+                text = None
+            yield Note(name.decode(errors="replace"), text, text is None or _has_our_mark(text))
+
+
+def _blobs(repository: Repository, tree: str, above: bytes) -> Iterator[tuple[bytes, Entry]]:
     for name, entry in _entries(repository, tree).items():
         if entry.mode == MODE_TREE:
-            yield from _names(repository, entry.oid, above + name)
-        elif len(above + name) == _ID_LENGTH:
-            yield (above + name).decode(errors="replace")
+            yield from _blobs(repository, entry.oid, above + name)
+        else:
+            yield above + name, entry
 
 
 def _update(store: Store, repository: Repository, ref: str, commits: Notes) -> bool:
@@ -191,9 +218,13 @@ def _put(
 
 def _is_ours(repository: Repository, entry: Entry) -> bool:
     try:
-        first, _, rest = read_blob(repository.objects, entry.oid).partition(b"\n")
+        return _has_our_mark(read_blob(repository.objects, entry.oid))
     except DamagedObjectError:
         return True
+
+
+def _has_our_mark(text: bytes) -> bool:
+    first, _, rest = text.partition(b"\n")
     return first.startswith(_FIRST) and rest.startswith(_SECOND)
 
 

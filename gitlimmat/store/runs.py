@@ -151,20 +151,36 @@ def running_jobs(state_dir: Path) -> dict[Path, RunningJob]:
     return dict(sorted(found, key=lambda item: item[1].started))
 
 
+def dead_directories(state_dir: Path) -> list[Path]:
+    """Return what `sweep` would remove: directories and lock files of dead processes."""
+    top = state_dir / "runs"
+    dead = []
+    for session, paths in _sessions(top).items():
+        lock = top / f"{session}.lock"
+        if not _is_alive(lock):
+            dead += [*paths, *([lock] if lock.exists() else [])]
+    return dead
+
+
 def sweep(state_dir: Path) -> int:
     """Remove the directories of dead processes; return how many there were."""
     top = state_dir / "runs"
     dead = 0
+    for session, paths in _sessions(top).items():
+        with _dead(top / f"{session}.lock") as is_dead:
+            if is_dead:
+                dead += sum(map(remove_tree, paths))
+    return dead
+
+
+def _sessions(top: Path) -> dict[str, list[Path]]:
+    """Return the directories of each process, dead or alive, that has any or a lock file."""
     sessions: dict[str, list[Path]] = {}
     for path in _directories(top):
         sessions.setdefault(path.name.partition(".")[0], []).append(path)
     for lock in top.glob("*.lock"):
         sessions.setdefault(lock.stem, [])
-    for session, paths in sessions.items():
-        with _dead(top / f"{session}.lock") as is_dead:
-            if is_dead:
-                dead += sum(map(remove_tree, paths))
-    return dead
+    return sessions
 
 
 @contextmanager

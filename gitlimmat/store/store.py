@@ -85,6 +85,13 @@ class Store:
             self._found = make_database(self.repository.git, self._directory)
         return self._found or self.repository
 
+    def existing_database(self) -> Repository | None:
+        """Return the repository that holds the results, None when there is none yet. Makes nothing.
+
+        Raises: GitError when it cannot be used.
+        """
+        return self._found if self._exists() else None
+
     def warn_once(self, message: str) -> None:
         """Pass on a warning the first time it is given."""
         if message not in self._told:
