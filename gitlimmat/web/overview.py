@@ -1,0 +1,109 @@
+"""The overview of a board: its range as a table, what runs, and what is wrong.
+
+Layer: web.
+"""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+from markupsafe import Markup
+
+from gitlimmat.service.board import Change
+from gitlimmat.web.live import Streams, follow
+from gitlimmat.web.matrix import Filter, is_drawn, read_filter
+from gitlimmat.web.render import Site, html
+from gitlimmat.web.words import summary, title
+
+_RUNNING_SHOWN = 12
+_WIDEST = 30  # characters of test names that fit beside each other
+
+
+def filter_of(request: web.BaseRequest) -> Filter:
+    """Return the filter that a request asks for."""
+    return read_filter(request.query.get("filter", ""), request.query.get("only", ""))
+
+
+def overview(site: Site, request: web.BaseRequest) -> web.Response:
+    """Answer with the whole page."""
+    wanted = filter_of(request)
+    page = site.render(
+        "overview.html",
+        title=title(site.board),
+        wanted=wanted,
+        overview_summary=Markup(_summary(site, wanted.only)),  # noqa: S704
+        table=Markup(table(site, wanted)),  # noqa: S704
+    )
+    return html(page)
+
+
+def table_fragment(site: Site, request: web.BaseRequest) -> web.Response:
+    """Answer with what a page replaces when the layout has changed."""
+    wanted = filter_of(request)
+    return html(table(site, wanted))
+
+
+def table(site: Site, wanted: Filter) -> str:
+    """Return the table of the commits that are wanted."""
+    board = site.board
+    return site.render(
+        "table.html",
+        rows=site.matrix.rows(wanted, time.time()),
+        drawn=is_drawn(board.lines) and not wanted.is_active,
+        tall=sum(map(len, board.tests)) + 2 * len(board.tests) > _WIDEST,
+    )
+
+
+async def live(site: Site, request: web.BaseRequest, streams: Streams) -> web.StreamResponse:
+    """Send the fragments of the overview that change; for another page, only that it has changed."""
+    commit, test = request.query.get("commit"), request.query.get("test")
+    since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
+    only = filter_of(request).only
+
+    def tell(change: Change) -> object:
+        return _page_news(site, change, commit, test) if commit else _news(site, change, only)
+
+    async with streams.open(request) as stream:
+        await follow(stream, site.board, since, lambda: site.version, tell)
+    return stream.response
+
+
+def _news(site: Site, change: Change, only: str) -> dict[str, object]:
+    board = site.board
+    return {
+        "layout": change.layout,
+        "cells": [
+            (place.commit, place.test, site.matrix.cell(place, board.cell(*place)))
+            for place in change.cells
+            if place.test in board.tests
+        ],
+        "summary": _summary(site, only),
+        "title": title(board),
+        "state": summary(board)[0],
+    }
+
+
+def _page_news(site: Site, change: Change, commit: str, test: str | None) -> dict[str, object] | None:
+    """Return what a page about one commit, or one of its tests, has to know; None when that is nothing."""
+    mine = any(place.commit == commit and test in (None, place.test) for place in change.cells)
+    return {"refresh": True} if mine or change.layout else None
+
+
+def _summary(site: Site, only: str) -> str:
+    board = site.board
+    running = []
+    for place, cell in board.running().items():
+        commit = board.described(place.commit)
+        running.append(
+            {
+                "test": place.test,
+                "url": site.place(place.commit, place.test),
+                "abbreviated": commit.abbreviated if commit else place.commit[:10],
+                "subject": commit.subject if commit else "",
+                "since": cell.since,
+                "estimate": board.estimate(place.test),
+            }
+        )
+    more = max(0, len(running) - _RUNNING_SHOWN)
+    return site.render("summary.html", running=running[:_RUNNING_SHOWN], more=more, only=only)

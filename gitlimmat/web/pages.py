@@ -1,0 +1,105 @@
+"""The server of the pages: binds, serves, and finds what answers a request.
+
+Layer: web.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from gitlimmat.errors import LimmatError
+from gitlimmat.service.board import Board
+from gitlimmat.web import urls
+from gitlimmat.web.address import Address, bracketed, listen
+from gitlimmat.web.dispatch import Dispatch
+from gitlimmat.web.guard import Guard
+from gitlimmat.web.live import Streams
+from gitlimmat.web.render import Site
+from gitlimmat.web.words import slug
+
+_RESERVED = ("static", "api", "favicon.svg", "events")
+_SHUTDOWN_S = 1.0
+_THREADS = 4
+
+
+class Pages:
+    """The pages of some boards, at one address. With several boards, each is below its own path."""
+
+    def __init__(self, boards: Sequence[Board], *, read_only: bool) -> None:
+        self._boards = tuple(boards)
+        self._read_only = read_only
+        self._prefixes = _prefixes(self._boards)
+        self._sockets: list[socket.socket] = []
+        self._guard: Guard | None = None
+        self._start = ""
+
+    def bind(self, address: Address, hostname: str | None) -> None:
+        """Listen from now on; who connects before `serve` waits.
+
+        Raises: LimmatError when that is impossible.
+        """
+        self._sockets = listen(address)
+        self._guard = Guard(address, hostname, self._sockets)
+        host = hostname or (socket.gethostname() if address.is_wildcard else address.host)
+        self._start = f"http://{bracketed(host)}:{self._guard.port}"
+
+    @property
+    def url(self) -> str:
+        """The URL to print, with the token if one is needed."""
+        return self._with_token(f"{self._start}/")
+
+    def url_of(self, board: Board, commit: str | None = None, test: str | None = None) -> str:
+        """Return the URL of a board, of a commit, or of one of its results, with the token if needed."""
+        prefix = self._prefixes[self._boards.index(board)]
+        path = urls.place(prefix, commit, test) if commit is not None else f"{prefix}/"
+        return self._with_token(f"{self._start}{path}")
+
+    async def serve(self) -> None:
+        """Answer requests until cancelled. Then streams end at once."""
+        if self._guard is None:
+            raise LimmatError("cannot serve pages: no address was bound")
+        streams = Streams()
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="pages") as threads:
+            sites = [
+                Site(board, prefix, read_only=self._read_only, form_secret=self._guard.form_secret)
+                for board, prefix in zip(self._boards, self._prefixes, strict=True)
+            ]
+            dispatch = Dispatch(sites, self._guard, streams, threads)
+            server = web.Server(dispatch.answer, handler_cancellation=True, access_log=None)
+            runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+            await runner.setup()
+            try:
+                for each in self._sockets:
+                    await web.SockSite(runner, each).start()
+                await asyncio.Event().wait()
+            finally:
+                streams.close()
+                await runner.cleanup()
+
+    def close(self) -> None:
+        """Stop listening, if `serve` was never called."""
+        for each in self._sockets:
+            each.close()
+
+    def _with_token(self, url: str) -> str:
+        token = self._guard.token if self._guard is not None else None
+        return url if token is None else f"{url}?token={token}"
+
+
+def _prefixes(boards: Sequence[Board]) -> tuple[str, ...]:
+    """Return the path of each board: none for one alone, else its name, with a number if that is taken."""
+    if len(boards) == 1:
+        return ("",)
+    taken: list[str] = []
+    for board in boards:
+        name = base = slug(board.name)
+        number = 2
+        while name in (*taken, *_RESERVED):
+            name, number = f"{base}-{number}", number + 1
+        taken.append(name)
+    return tuple(f"/{name}" for name in taken)
