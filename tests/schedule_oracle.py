@@ -26,6 +26,7 @@ class Oracle:
         self.told: set[JobKey] = set()
         self.again: set[JobKey] = set()
         self.outdated: set[JobKey] = set()
+        self.by_user: set[JobKey] = set()
         self.leaving: list[JobKey] = []
         self.freed: set[JobKey] = set()
         self.cases: dict[JobKey, list[Case]] = {}
@@ -94,6 +95,10 @@ class Oracle:
         if key in self.outdated:
             outcome = Outcome.CANCELLED
         runs_again = key in self.again and not outcome.is_verdict
+        if outcome.is_verdict:
+            self.by_user.discard(key)
+        elif key in self.by_user:
+            outcome = Outcome.CANCELLED
         for flags in (self.told, self.again, self.outdated):
             flags.discard(key)
         if key in self.cases and not runs_again:
@@ -122,6 +127,37 @@ class Oracle:
         self.busy[key] = self.running.pop(key).case
         return []
 
+    def run_again(self, keys: Sequence[JobKey]) -> None:
+        for key in keys:
+            if key in self.running and key in self.told and key in self.cases:
+                self.again.add(key)
+                self.leaving = [each for each in self.leaving if each != key]
+            if key not in self.running or key in self.told:
+                self.by_user.discard(key)
+            self.own.pop(key, None)
+            self.derived.pop(key, None)
+        while gone := [key for key in self.derived if self.outcome(self._cause(key)) is None]:
+            for key in gone:
+                del self.derived[key]
+
+    def cancelled_one(self, key: JobKey) -> tuple[bool, list[Told]]:
+        if key not in self.cases or (key not in self.running and self.outcome(key) is not None):
+            return False, []
+        self.by_user.add(key)
+        if key not in self.running:
+            self.busy.pop(key, None)
+            self.own[key] = Outcome.CANCELLED
+            return False, self.verdicts_of(key, Outcome.CANCELLED, "")
+        new = key not in self.told
+        self.told.add(key)
+        self.again.discard(key)
+        self.leaving += [key] if key not in self.leaving else []
+        self.leave()
+        return new, []
+
+    def _cause(self, key: JobKey) -> JobKey:
+        return self.dependencies(key)[self.derived[key][1].split("'")[1]]
+
     def cancelled(self) -> list[Told]:
         ended = [*self.idle(), *self.busy]
         self.busy = {}
@@ -143,18 +179,19 @@ class Oracle:
         assert {c.key for c in answer.abandon} == {c.key for c in abandon}
         before, self.derived = self.derived, {}
         self.told |= {case.key for case in stop}
-        self.again = self.told & self.running.keys() & wanted
+        self.by_user -= dropped
+        self.again = (self.told & self.running.keys() & wanted) - self.by_user
         self.outdated |= self.running.keys() & wanted & dropped
         self.busy = {key: case for key, case in self.busy.items() if key not in dropped}
         self.own = {
             key: outcome
             for key, outcome in self.own.items()
-            if key not in dropped and outcome is not Outcome.CANCELLED
+            if key not in dropped and (outcome is not Outcome.CANCELLED or key in self.by_user)
         }
-        for key in [*self.cases, *self.leaving]:
-            if key in self.running and key not in self.leaving:
+        for key in self.cases:
+            if key in self.running and key not in self.leaving and key not in wanted:
                 self.leaving.append(key)
-        self.leaving = [key for key in self.leaving if key not in wanted]
+        self.leaving = [key for key in self.leaving if key not in wanted or key in self.by_user]
         self.leave()
         self.want(cases)
         self.check([(v.case.commit.id + v.case.test.name, v.outcome, v.reason) for v in answer.verdicts])

@@ -358,6 +358,106 @@ def test_limits_that_are_too_small_change_nothing() -> None:
     assert names(schedule.start()) == ["a/x"]
 
 
+def test_rerun_takes_back_what_followed() -> None:
+    """What is run again decides anew about all that it kept from running, and about nothing else."""
+    schedule = schedule_of([commit("a")], [plain("x"), plain("y", "x"), plain("z", "y"), plain("w")])
+    schedule.learn_all({JobKey("a", "x"): Outcome.FAILED, JobKey("a", "w"): Outcome.FAILED})
+
+    assert schedule.rerun([JobKey("a", "x"), JobKey("gone", "x")]) == []
+
+    assert schedule.counts == (2, 1, 0, 0, 1)
+    assert names(schedule.start()) == ["a/x"]
+    schedule.finished(JobKey("a", "x"), Outcome.PASSED)
+    assert names(schedule.start()) == ["a/y"]
+
+
+def test_rerun_tells_what_is_still_in_the_way() -> None:
+    """A job that another dependency blocks, too, says so now."""
+    schedule = schedule_of([commit("a")], [plain("x"), plain("y"), plain("z", "x", "y")])
+    schedule.learn(JobKey("a", "x"), Outcome.FAILED)
+    schedule.learn(JobKey("a", "y"), Outcome.SKIPPED)
+
+    assert said(schedule.rerun([JobKey("a", "x")])) == ["a/z skipped dependency 'y' skipped"]
+    assert said(schedule.rerun([JobKey("a", "z")])) == ["a/z skipped dependency 'y' skipped"]
+    assert names(schedule.start()) == ["a/x"]
+
+
+def test_rerun_keeps_what_dependents_have_found_out() -> None:
+    """A verdict does not depend on a second look at what it was built on; who has none waits for it."""
+    schedule = schedule_of([commit("a")], [plain("x"), plain("y", "x"), plain("z", "x")])
+    schedule.learn_all({JobKey("a", "x"): Outcome.PASSED, JobKey("a", "y"): Outcome.PASSED})
+
+    schedule.rerun([JobKey("a", "x")])
+
+    assert schedule.state(JobKey("a", "y")) is State.DONE
+    assert schedule.state(JobKey("a", "z")) is State.WAITING
+    assert names(schedule.start()) == ["a/x"]
+
+
+def test_cancel_lasts_until_rerun() -> None:
+    """What a user has cancelled does not start again by itself, whatever moves."""
+    cases = plan_cases([commit("a")], [plain("x"), plain("y", "x")])
+    schedule = Schedule(cases, jobs=1, worktrees=1, resources=[])
+    key = JobKey("a", "x")
+
+    stop, verdicts = schedule.cancel(key)
+
+    assert not stop
+    assert said(verdicts) == ["a/x cancelled ", "a/y errored dependency 'x' cancelled"]
+    schedule.retarget(cases)
+    assert schedule.start() == []
+    assert schedule.done
+    schedule.rerun([key])
+    assert names(schedule.start()) == ["a/x"]
+
+
+def test_cancel_of_a_running_job_gives_its_slot_to_the_next() -> None:
+    """It is told to stop once, ends as cancelled, and stays so."""
+    cases = plan_cases([commit("b"), commit("a")], [plain("x")])
+    schedule = Schedule(cases, jobs=1, worktrees=1, resources=[])
+    schedule.start()
+    key = JobKey("b", "x")
+
+    assert schedule.cancel(key) == (True, [])
+    assert schedule.cancel(key) == (False, [])
+
+    assert names(schedule.start()) == ["a/x"]
+    assert schedule.retarget(cases).stop == ()
+    schedule.finished(key, Outcome.ERRORED)
+    schedule.retarget(cases)
+    assert schedule.outcome(key) == (Outcome.CANCELLED, "")
+    schedule.finished(JobKey("a", "x"), Outcome.PASSED)
+    assert schedule.done
+
+
+def test_cancel_is_forgotten_when_its_subject_changes() -> None:
+    """The user has cancelled this very thing: not another definition, and not one that came back later."""
+    cases = plan_cases([commit("a")], [plain("x")])
+    schedule = Schedule(cases, jobs=1, worktrees=1, resources=[])
+    key = JobKey("a", "x")
+    schedule.cancel(key)
+    schedule.retarget(cases, outdated=lambda key: True)
+    assert names(schedule.start()) == ["a/x"]
+
+    schedule.cancel(key)
+    schedule.retarget([])
+    schedule.retarget(cases)
+    schedule.finished(key, Outcome.CANCELLED)
+    assert names(schedule.start()) == ["a/x"]
+
+
+def test_rerun_of_a_job_that_is_being_cancelled_runs_it_after_that() -> None:
+    """The last word counts."""
+    schedule = schedule_of([commit("a")], [plain("x")], jobs=1)
+    schedule.start()
+    schedule.cancel(JobKey("a", "x"))
+    schedule.rerun([JobKey("a", "x")])
+
+    assert schedule.start() == []
+    schedule.finished(JobKey("a", "x"), Outcome.CANCELLED)
+    assert names(schedule.start()) == ["a/x"]
+
+
 def test_cancel_all_counts_when_a_stopped_job_was_wanted_again() -> None:
     """The last word counts: stopped, wanted again, and then cancelled with all others."""
     here, away = plan_cases([commit("a")], [plain("x")]), plan_cases([], [])
@@ -474,7 +574,7 @@ def act(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
     key = choice.choice([*oracle.cases, *oracle.running, *oracle.busy, JobKey("none", "t0")])
     running = choice.choice([*oracle.running] or [key])
     outcome = choice.choice(OUTCOMES)
-    match choice.randrange(9):
+    match choice.randrange(11):
         case 0 | 1 | 2:
             oracle.started(schedule.start())
         case 3 | 4:
@@ -495,6 +595,15 @@ def act(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
             outcomes = {key: choice.choice(OUTCOMES) for key in keys}
             oracle.learned(outcomes)
             oracle.check_verdicts(schedule.learn_all(outcomes))
+        case 9:
+            keys = choice.sample([*oracle.cases], k=len(oracle.cases) // 3)
+            oracle.run_again(keys)
+            oracle.check_verdicts(schedule.rerun(keys))
+        case 10:
+            stop, own = oracle.cancelled_one(key)
+            told, verdicts = schedule.cancel(key)
+            assert told is stop
+            oracle.check_verdicts(verdicts, own)
 
 
 def compare(schedule: Schedule, oracle: Oracle) -> None:
@@ -529,7 +638,7 @@ def drain(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
     raise AssertionError("the schedule never ends")
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=500)
 @given(sets_of_tests(), histories(), st.integers(1, 4), st.integers(1, 3), st.integers())
 def test_schedule_equals_the_oracle_when_events_are_random(
     tests: list[Test], commits: list[Commit], jobs: int, worktrees: int, seed: int
@@ -549,7 +658,7 @@ def test_schedule_equals_the_oracle_when_events_are_random(
     drain(choice, schedule, oracle)
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=500)
 @given(
     sets_of_tests(),
     st.lists(histories(), min_size=2, max_size=6),

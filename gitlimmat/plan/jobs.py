@@ -60,6 +60,7 @@ class Job(msgspec.Struct, eq=False):
     told_to_stop: bool = False  # the caller was asked to end it
     wanted_again: bool = False  # since then it was asked for anew: without a verdict it runs again
     freed: bool = False  # its slot and worktree were given back before it ended
+    cancelled: bool = False  # a user wants it to be over, until the user says otherwise
     outdated: bool = False  # what it finds out is about something else by now
 
     def end(self, outcome: Outcome, reason: str = "", cause: str | None = None) -> None:
@@ -68,6 +69,7 @@ class Job(msgspec.Struct, eq=False):
         self.outcome = outcome
         self.reason = reason
         self.cause = cause
+        self.cancelled = False
 
     def end_for(self, dependency: Job) -> None:
         """Note that it can never run, because `dependency` is done and did not pass."""
@@ -76,17 +78,45 @@ class Job(msgspec.Struct, eq=False):
         outcome = Outcome.SKIPPED if skipped else Outcome.ERRORED
         self.end(outcome, f"dependency '{name}' {dependency.outcome}", name)
 
+    def take_over(self, was: Job, *, outdated: bool) -> None:
+        """Be the running job that `was` is."""
+        self.state = State.RUNNING
+        self.started, self.held, self.tokens, self.freed = was.started, was.held, was.tokens, was.freed
+        self.outdated = was.outdated or outdated
+        self.cancelled = was.cancelled and not outdated
+        self.told_to_stop = was.told_to_stop
+        self.wanted_again = self.told_to_stop and not self.cancelled
+
+    def inherit(self, was: Job) -> None:
+        """Keep what is known of a job that does not run, unless it only followed from something else.
+
+        Being cancelled lasts when a user wanted it; at the end of a run it does not.
+        """
+        self.cause = was.cause
+        if was.state is State.BUSY:
+            self.state = State.BUSY
+            self.started = was.started
+        lasts = was.outcome is not Outcome.CANCELLED or was.cancelled
+        if was.state is State.DONE and was.cause is None and lasts:
+            self.end(was.outcome, was.reason)
+            self.cancelled = was.cancelled
+
+    def leave(self) -> None:
+        """Be a job that is in no set of cases any more: what was asked of it is over."""
+        self.wanted_again = self.cancelled = False
+
     @property
     def is_unwanted(self) -> bool:
         """Whether it runs, was told to stop, and is over with that."""
         return self.state is State.RUNNING and self.told_to_stop and not self.wanted_again
 
     @property
-    def obstacles(self) -> tuple[Job, ...]:
-        """The dependencies that are done and did not pass."""
-        return tuple(
+    def obstacle(self) -> Job | None:
+        """A dependency that is done and did not pass; the one named before, as long as that is true."""
+        obstacles = [
             job for job in self.dependencies if job.state is State.DONE and job.outcome is not Outcome.PASSED
-        )
+        ]
+        return next((job for job in obstacles if job.key.test == self.cause), next(iter(obstacles), None))
 
 
 def jobs_for(cases: Iterable[Case]) -> dict[JobKey, Job]:

@@ -42,11 +42,9 @@ class Progress:
         for job in order:
             job.waiting = sum(dependency.state is not State.DONE for dependency in job.dependencies)
             if job.state is State.WAITING:
-                obstacles = job.obstacles
-                if obstacles:
-                    # What was reported before stays, as long as it is true.
-                    same = (each for each in obstacles if each.key.test == job.cause)
-                    job.end_for(next(same, obstacles[0]))
+                obstacle = job.obstacle
+                if obstacle is not None:
+                    job.end_for(obstacle)
                     ended.append(job)
                 elif not job.waiting:
                     job.state = State.READY
@@ -78,9 +76,9 @@ class Progress:
 
     def place(self, job: Job) -> list[Job]:
         """Put a job that is in nobody's hands any more where it belongs; it may be the first that ends."""
-        obstacles = job.obstacles
-        if obstacles:
-            self._end_for(job, obstacles[0])
+        obstacle = job.obstacle
+        if obstacle is not None:
+            self._end_for(job, obstacle)
             return [job, *self.spread([job])]
         if job.waiting:
             self.move(job, State.WAITING)
@@ -105,6 +103,29 @@ class Progress:
                 elif not job.waiting:
                     self._make_ready(job)
         return blocked
+
+    def reopen(self, jobs: Iterable[Job]) -> list[Job]:
+        """Take back how these jobs ended, and others because of them; return those that end again at once.
+
+        Jobs that were ready, and depend on one of these, wait for it again. Those that know their outcome
+        without it keep that.
+        """
+        reopened = []
+        news = deque(jobs)
+        while news:
+            job = news.popleft()
+            if job.state is not State.DONE:
+                continue
+            self.move(job, State.WAITING)
+            job.cancelled = False
+            reopened.append(job)
+            for dependent in job.dependents:
+                dependent.waiting += 1
+                if dependent.state is State.READY:
+                    self.move(dependent, State.WAITING)
+                elif dependent.state is State.DONE and dependent.cause == job.key.test:
+                    news.append(dependent)
+        return [ended for job in reopened if job.state is State.WAITING for ended in self.place(job)]
 
     def _end_for(self, job: Job, dependency: Job) -> None:
         self.counts[job.state] -= 1

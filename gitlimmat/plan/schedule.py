@@ -71,7 +71,8 @@ class Schedule:
     that, in the order in which they were told to; the next ones keep what they hold until one of these has
     ended, so that jobs that do not heed their signal cannot pile up. So the caller has up to twice as many
     processes and worktrees. A leaving job that is wanted again does not get back what it gave: it runs to
-    its end beside the others, and its successor of the same key starts after that, when it fits.
+    its end beside the others, and its successor of the same key starts after that, when it fits. A job that
+    is only to be run anew keeps its slot for that.
 
     Raises: ConfigError when a test needs more than there is; ValueError when a dependency is not among the
     cases or in a circle.
@@ -188,6 +189,46 @@ class Schedule:
         job = self._wanted.jobs.get(key)
         return _verdicts(self._wanted.place(job)) if job is not None and job.state is State.BUSY else []
 
+    def rerun(self, keys: Iterable[JobKey]) -> list[Verdict]:
+        """Run jobs that are done again, whatever came of them, and return what never can, by rank.
+
+        What ended only because of them waits for them again, as does what had all it depends on and was
+        about to start. A job that was told to stop runs again after that. Others are not affected.
+        """
+        done = []
+        for key in keys:
+            job = self._wanted.jobs.get(key)
+            if job is None:
+                continue
+            if job.state is State.DONE:
+                done.append(job)
+            elif job.told_to_stop:
+                job.wanted_again = True
+                job.cancelled = False
+                self._queue_stopping()
+        return _ranked(self._wanted.reopen(done))
+
+    def cancel(self, key: JobKey) -> tuple[bool, list[Verdict]]:
+        """End a job for a user: it stays so until `rerun`, or `retarget` says that it is outdated.
+
+        Return whether the caller is to end its process now, and then say so with `finished`, and else the
+        cases this ends, its own first; one that someone else runs is not to be waited for any more. A job
+        that still comes to a verdict keeps it. One that is done is not affected.
+        """
+        job = self._wanted.jobs.get(key)
+        if job is None or job.state is State.DONE:
+            return False, []
+        if job.state is not State.RUNNING:
+            self._wanted.end(job, Outcome.CANCELLED)
+            job.cancelled = True
+            return False, _verdicts([job, *self._wanted.spread([job])])
+        running_on = not job.told_to_stop
+        job.told_to_stop = job.cancelled = True
+        job.wanted_again = False
+        self._stopping.append(key)
+        self._free_stopping()
+        return running_on, []
+
     def cancel_all(self) -> list[Verdict]:
         """Cancel all that does not run, and return it by rank. What runs is to be ended, then `finished`."""
         ended = []
@@ -210,9 +251,9 @@ class Schedule:
         """Want `cases` from now on, and nothing else; have `limits` from now on, unless None.
 
         Jobs still wanted stay as they are, with their outcomes, unless `outdated` says that what is known or
-        being found out about them no longer counts. Cancelled ones are to be run after all. Jobs no longer
-        wanted are forgotten. Those that run hold what they hold, even where new limits have less of it, or
-        nothing by that name.
+        being found out about them no longer counts. Those that `cancel_all` ended are to be run after all,
+        those that `cancel` ended are not. Jobs no longer wanted are forgotten. Those that run hold what
+        they hold, even where new limits have less of it, or nothing by that name.
 
         Raises: as the class does; then nothing has changed.
         """
@@ -233,8 +274,7 @@ class Schedule:
             self._capacity.change(limits)
         self._hand_over(jobs, dropped)
         blocked = self._wanted.take_over(jobs, order)
-        queued = dict.fromkeys((*self._stopping, *self._leaving))
-        self._stopping = deque(key for key in queued if self._could_free(key) is not None)
+        self._queue_stopping()
         self._free_stopping()
         return Retargeted(stop=tuple(stop), abandon=tuple(abandon), verdicts=tuple(_ranked(blocked)))
 
@@ -245,12 +285,12 @@ class Schedule:
             job = jobs.get(was.key)
             if was.state is State.RUNNING:
                 if job is None:
-                    was.wanted_again = False
+                    was.leave()
                     leaving[was.key] = was
                 else:
-                    _hand_on(was, job, outdated=was.key in dropped)
+                    job.take_over(was, outdated=was.key in dropped)
             elif job is not None and was.key not in dropped:
-                _carry(was, job)
+                job.inherit(was)
         self._leaving = leaving
 
     def _start(self, job: Job) -> Start:
@@ -260,14 +300,16 @@ class Schedule:
         return Start(case=job.started, tokens=job.tokens)
 
     def _finish(self, job: Job, outcome: Outcome) -> list[Verdict]:
-        self._give_back(job)
         if job.outdated:
             outcome = Outcome.CANCELLED
         again = job.wanted_again and not outcome.is_verdict
+        cancelled = job.cancelled and not outcome.is_verdict
         job.told_to_stop = job.wanted_again = job.outdated = False
+        self._give_back(job)
         if again:
             return _verdicts(self._wanted.place(job))
-        self._wanted.end(job, outcome)
+        self._wanted.end(job, Outcome.CANCELLED if cancelled else outcome)
+        job.cancelled = cancelled
         return _verdicts(self._wanted.spread([job]))
 
     def _give_back(self, job: Job) -> None:
@@ -279,6 +321,11 @@ class Schedule:
             self._free_stopping()
         else:
             self._capacity.give_place(job.held)
+
+    def _queue_stopping(self) -> None:
+        """Forget who is wanted again, and remember all that left."""
+        queued = dict.fromkeys((*self._stopping, *self._leaving))
+        self._stopping = deque(key for key in queued if self._could_free(key) is not None)
 
     def _free_stopping(self) -> None:
         """Give back slots and worktrees of jobs that nobody wants any more, but not of too many."""
@@ -293,26 +340,6 @@ class Schedule:
         """Return the job if nobody wants it any more and it still has its slot."""
         job = self._leaving.get(key) or self._wanted.jobs.get(key)
         return job if job is not None and job.is_unwanted and not job.freed else None
-
-
-def _hand_on(was: Job, job: Job, *, outdated: bool) -> None:
-    """Make `job` the running job that `was` is."""
-    job.state = State.RUNNING
-    job.started, job.held, job.tokens = was.started, was.held, was.tokens
-    job.outdated = was.outdated or outdated
-    job.freed = was.freed
-    job.told_to_stop = was.told_to_stop
-    job.wanted_again = job.told_to_stop
-
-
-def _carry(was: Job, job: Job) -> None:
-    """Keep what is known of a job that does not run, unless it only followed from something else."""
-    job.cause = was.cause
-    if was.state is State.BUSY:
-        job.state = State.BUSY
-        job.started = was.started
-    elif was.state is State.DONE and was.cause is None and was.outcome is not Outcome.CANCELLED:
-        job.end(was.outcome, was.reason)
 
 
 def _verdicts(jobs: Iterable[Job]) -> list[Verdict]:
