@@ -225,13 +225,14 @@ def _peel(common_dir: Path, name: str, oid: str) -> str:
 
     objects = open_libgit2(common_dir)
     try:
-        found: pygit2.Object = objects[oid]
-        return str(found.peel(pygit2.Commit).id)
-    except pygit2.InvalidSpecError as error:
-        kind = {pygit2.Tree: "a tree", pygit2.Blob: "a blob"}.get(type(found), "a tag of something else")
-        raise RevisionError(f"'{name}' is {kind}, not a commit") from error
+        found = objects[oid]
+        while isinstance(found, pygit2.Tag):
+            found = objects[found.target]
     except (KeyError, pygit2.GitError) as error:
         raise RevisionError(f"cannot read '{name}': object '{oid[:12]}' is missing or damaged") from error
+    if not isinstance(found, pygit2.Commit):
+        raise RevisionError(f"'{name}' is a {found.type_str}, not a commit")
+    return str(found.id)
 
 
 def _stamp(path: Path) -> str:
