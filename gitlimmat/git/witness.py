@@ -10,24 +10,21 @@ lost, the answer is "unknown" and files are looked at one by one. Directories ar
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
 import threading
 import weakref
 from pathlib import Path
 
-_MODIFY = 0x2
-_ATTRIB = 0x4
-_CLOSE_WRITE = 0x8
-_DELETE_SELF = 0x400
-_MOVE_SELF = 0x800
-_DONT_FOLLOW = 0x2000000
-_MASK = _MODIFY | _ATTRIB | _CLOSE_WRITE | _DELETE_SELF | _MOVE_SELF | _DONT_FOLLOW
-_UNMOUNT = 0x2000
-_OVERFLOW = 0x4000
-_EVENT = 16  # bytes of an event without a name; watches on files give none
-_BUFFER = 1 << 20
+from gitlimmat.git import inotify
+from gitlimmat.git.inotify import Inotify, file_system
+
+_MASK = (
+    inotify.MODIFY
+    | inotify.ATTRIB
+    | inotify.CLOSE_WRITE
+    | inotify.DELETE_SELF
+    | inotify.MOVE_SELF
+    | inotify.DONT_FOLLOW
+)
 
 _LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs"})
 _LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -60,19 +57,21 @@ class Budget:
 class Witness:
     """Watches files, each known by its path in the worktree. Closed when nothing refers to it any more."""
 
-    def __init__(self, libc: ctypes.CDLL, fd: int, budget: Budget, taken: int) -> None:
-        self._add = libc.inotify_add_watch
-        self._fd = fd
+    def __init__(self, kernel: Inotify, budget: Budget, taken: int) -> None:
+        self._kernel = kernel
         self._paths: dict[int, bytes] = {}
         self._watches: dict[bytes, int] = {}
         self._left = taken
         self._complete = True
-        self.close = weakref.finalize(self, _close, fd, budget, taken)
+        self.close = weakref.finalize(self, _close, kernel, budget, taken)
 
     def watch(self, path: bytes, where: bytes) -> None:
         """Watch the file that is now at `where`; what was known by `path` before is forgotten."""
         self.forget(path)
-        watch = -1 if self._left <= 0 else self._add(self._fd, where, _MASK)
+        try:
+            watch = self._kernel.add(where, _MASK) if self._left > 0 else -1
+        except OSError:
+            watch = -1
         if watch < 0:
             self._complete = False
             return
@@ -90,47 +89,30 @@ class Witness:
     def touched(self) -> set[bytes] | None:
         """Return the paths of files that were touched since the last call; None when that is not known."""
         found: set[bytes] = set()
-        while True:
-            try:
-                events = os.read(self._fd, _BUFFER)
-            except BlockingIOError:
-                return found if self._complete else None
-            for place in range(0, len(events), _EVENT):
-                watch = int.from_bytes(events[place : place + 4], sys.byteorder, signed=True)
-                mask = int.from_bytes(events[place + 4 : place + 8], sys.byteorder)
-                if mask & (_OVERFLOW | _UNMOUNT):
-                    self._complete = False
-                path = self._paths.get(watch)
-                if path is not None:
-                    found.add(path)
+        for event in self._kernel.read():
+            if event.mask & (inotify.OVERFLOW | inotify.UNMOUNT):
+                self._complete = False
+            path = self._paths.get(event.watch)
+            if path is not None:
+                found.add(path)
+        return found if self._complete else None
 
 
 def make_witness(root: bytes, files: int, budget: Budget) -> Witness | None:
     """Return a witness for about `files` files below `root`; None where the kernel cannot tell."""
-    if sys.platform != "linux" or not _is_local(root):
+    if file_system(root) not in _LOCAL:  # nowhere but on Linux is it known
         return None
     taken = files + files // 4 + 100
     if not budget.take(taken):
         return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if fd < 0:
+    try:
+        kernel = Inotify()
+    except OSError:
         budget.give_back(taken)
         return None
-    return Witness(libc, fd, budget, taken)
+    return Witness(kernel, budget, taken)
 
 
-def _close(fd: int, budget: Budget, taken: int) -> None:
-    os.close(fd)
+def _close(kernel: Inotify, budget: Budget, taken: int) -> None:
+    kernel.close()
     budget.give_back(taken)
-
-
-def _is_local(root: bytes) -> bool:
-    """Whether `root` is on a file system that only this kernel writes to."""
-    device = os.stat(root).st_dev  # noqa: PTH116 - bytes
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
-        fields = line.split(" ")
-        if fields[2] == wanted:
-            return fields[fields.index("-") + 1] in _LOCAL
-    return False
