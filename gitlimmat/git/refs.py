@@ -85,14 +85,21 @@ def remove_stale_lock(common_dir: Path, name: str) -> bool:
 
     Call only while no other process of ours can be updating the ref: then an old file is nobody's.
     """
-    lock = common_dir / f"{name}.lock"
+    if not has_stale_lock(common_dir, name):
+        return False
     try:
-        if time.time() - lock.stat().st_mtime < STALE_LOCK_S:
-            return False
-        lock.unlink()
+        (common_dir / f"{name}.lock").unlink()
     except FileNotFoundError:
         return False
     return True
+
+
+def has_stale_lock(common_dir: Path, name: str) -> bool:
+    """Whether a ref has a lock file that is older than git ever holds one."""
+    try:
+        return time.time() - (common_dir / f"{name}.lock").stat().st_mtime >= STALE_LOCK_S
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(common_dir: Path, name: str) -> bool:

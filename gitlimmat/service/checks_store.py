@@ -1,0 +1,168 @@
+"""Checks of what git limmat keeps in git: results and notes.
+
+Layer: service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitlimmat.errors import GitError
+from gitlimmat.git.database import database_of
+from gitlimmat.git.packs import count_loose
+from gitlimmat.git.refs import BrokenRefError, delete_broken_ref, has_stale_lock, read_ref, remove_stale_lock
+from gitlimmat.git.repository import Repository
+from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, warning
+from gitlimmat.service.notes import check_notes, refresh_notes
+from gitlimmat.store.locks import update_lock
+from gitlimmat.store.store import RESULTS_REF
+from gitlimmat.store.survey import Survey, restore, survey
+from gitlimmat.store.view import FORMAT_NUMBER
+
+_MANY_LOOSE = 6700  # gc.auto
+_NAMED = 5
+_DEFAULT_NOTES_REF = "refs/notes/limmat"
+
+
+def _ref_locks(place: Place) -> Iterator[Finding]:
+    stale = [name for repository, name in _refs(place) if has_stale_lock(repository.common_dir, name)]
+    for name in stale:
+        yield warning(f"'{name}' was locked by a process that is gone", mendable=True)
+    if not stale:
+        yield fine("no ref of ours is locked")
+
+
+def _unlock_refs(place: Place) -> Iterator[str]:
+    for repository, name in _refs(place):
+        state = place.project.store.state_dir if name == RESULTS_REF else place.repository.state_dir
+        if has_stale_lock(repository.common_dir, name):
+            with update_lock(state):
+                if remove_stale_lock(repository.common_dir, name):
+                    yield f"removed '{repository.common_dir / name}.lock'"
+
+
+def _refs(place: Place) -> list[tuple[Repository, str]]:
+    store = place.project.store
+    found = []
+    if (database := store.existing_database()) is not None:
+        found.append((database, RESULTS_REF))
+    if store.notes_ref is not None:
+        found.append((place.repository, store.notes_ref))
+    return found
+
+
+def _results(place: Place) -> Iterator[Finding]:
+    try:
+        found = survey(place.project.store)
+    except BrokenRefError as problem:
+        yield error(f"all are lost: {problem.message}", mendable=True)
+        return
+    if found.root is None:
+        yield fine("none are stored")
+        return
+    if found.format != FORMAT_NUMBER:
+        yield warning(
+            f"format {found.format or 'unknown'}, not {FORMAT_NUMBER}: nothing can be added",
+            "update git-limmat",
+        )
+        return
+    for fault in found.faults[:_NAMED]:
+        yield error(fault, mendable=True)
+    if len(found.faults) > _NAMED:
+        yield error(f"{len(found.faults) - _NAMED} more like these", mendable=True)
+    yield from _consequences(place, found)
+    yield fine(
+        f"{counted(found.results, 'result')} about {counted(found.subjects, 'subject')}, "
+        f"{counted(found.definitions, 'definition')}, {counted(found.files, 'file')} in '{RESULTS_REF}'"
+    )
+
+
+def _consequences(place: Place, found: Survey) -> Iterator[Finding]:
+    if found.bare and not found.faults:
+        yield warning(f"{counted(len(found.bare), 'result')} without output or artifacts", mendable=True)
+    if found.undefined:
+        known = {each.digest for each in place.project.definitions.values()}
+        yield warning(
+            f"the definition of {counted(found.undefined, 'result')} is lost: not used for now",
+            "they are good again once a test so defined has run",
+            mendable=bool(found.undefined_digests & known),
+        )
+    if found.unreadable:
+        yield warning(
+            f"{counted(found.unreadable, 'result')} cannot be read and are ignored",
+            "they are damaged, or a newer git-limmat wrote them",
+        )
+
+
+def _restore(place: Place) -> Iterator[str]:
+    project = place.project
+    try:
+        found = survey(project.store)
+    except BrokenRefError:
+        found = Survey()
+        yield f"made '{RESULTS_REF}' anew, without results"
+    for fault in found.faults:
+        yield f"took out: {fault}"
+    for subject, test, _ in sorted(found.bare):
+        yield f"forgot the result of '{test}' about '{subject}', whose files are lost; it will be run again"
+    for digest in sorted(found.undefined_digests & {each.digest for each in project.definitions.values()}):
+        yield f"put definition '{digest}' back"
+    restore(project.store, found, project.definitions.values())
+
+
+def _notes(place: Place) -> Iterator[Finding]:
+    project = place.project
+    if project.store.notes_ref is None:
+        yield fine("none are wanted")
+        return
+    try:
+        state = check_notes(project)
+    except BrokenRefError as problem:
+        yield error(problem.message, mendable=project.store.notes_ref == _DEFAULT_NOTES_REF)
+        return
+    if state.foreign:
+        yield warning(
+            f"{counted(state.foreign, 'note')} in '{project.store.notes_ref}' from somebody else, left alone",
+            "set limmat.notesRef to keep ours elsewhere",
+        )
+    if state.stale:
+        yield warning(
+            f"{counted(len(state.stale), 'note')} not as the results are, such as '{state.stale[0].id}'",
+            mendable=True,
+        )
+    yield fine(f"{counted(state.total, 'note')} in '{project.store.notes_ref}'")
+
+
+def _refresh(place: Place) -> Iterator[str]:
+    project = place.project
+    ref = project.store.notes_ref
+    repository = database_of(place.repository)
+    if ref == _DEFAULT_NOTES_REF:
+        with update_lock(place.repository.state_dir):
+            try:
+                read_ref(repository.objects, ref)
+            except BrokenRefError:
+                delete_broken_ref(repository.common_dir, ref)
+                yield f"removed '{ref}', which had no usable content"
+    before = len(place.warnings)
+    state = check_notes(project)
+    refresh_notes(project, state.stale)
+    if said := place.warnings[before:]:
+        raise GitError(said[-1])
+    yield f"wrote {counted(len(state.stale), 'note')} anew from the results"
+
+
+def _objects(place: Place) -> Iterator[Finding]:
+    loose = count_loose(place.project.store.existing_database() or place.repository)
+    if loose > _MANY_LOOSE:
+        yield warning(f"about {loose} loose ones", "git limmat gc packs them")
+    else:
+        yield fine(f"about {loose} loose ones")
+
+
+CHECKS = (
+    Check("ref locks", _ref_locks, _unlock_refs),
+    Check("results", _results, _restore),
+    Check("notes", _notes, _refresh),
+    Check("objects", _objects),
+)

@@ -1,0 +1,91 @@
+"""Check that everything git limmat stands on is sound, and mend what may be mended.
+
+Layer: service.
+
+Without mending nothing is written. What is mended is only ever ours: leftovers, registrations of our
+worktrees, lock files of our refs, results that lead to nothing, and notes, which are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gitlimmat.errors import LimmatError
+from gitlimmat.git.colors import Palette
+from gitlimmat.service import checks_machine, checks_repository, checks_store
+from gitlimmat.service.diagnosis import Check, Finding, Level, Place, error
+from gitlimmat.service.request import Request
+
+_MEND = "git limmat doctor --fix mends this"
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the examination: what was looked at, how it is, and what to do about it."""
+
+    check: str
+    level: Level
+    detail: str
+    hint: str | None = None
+
+
+def examine(request: Request, *, fix: bool) -> Iterator[Report]:
+    """Yield a report for each thing looked at, as soon as it is known; with `fix`, mend between.
+
+    Raises: LimmatError when there is no repository to look at; the machine has been reported on by then.
+    """
+    place = Place(request)
+    yield from _examine(place, checks_machine.CHECKS, fix=False)
+    assert place.repository
+    yield from _examine(
+        place, (*checks_machine.LIMITS, *checks_repository.CHECKS, *checks_store.CHECKS), fix=fix
+    )
+
+
+def _examine(place: Place, checks: tuple[Check, ...], *, fix: bool) -> Iterator[Report]:
+    for check in checks:
+        found = _look(check, place)
+        trouble: Finding | None = None
+        if fix and check.mend is not None and any(finding.mendable for finding in found):
+            try:
+                for done in check.mend(place):
+                    yield Report(check=check.name, level=Level.MENDED, detail=done)
+            except Exception as problem:  # whatever is broken, the other checks go on
+                trouble = error(f"cannot mend: {_said(problem)}", _hint(problem))
+            place.reopen()
+            found = _look(check, place)
+        for finding in (*found, *([trouble] if trouble is not None else [])):
+            hint = finding.hint or (_MEND if finding.mendable and not fix else None)
+            yield Report(check=check.name, level=finding.level, detail=finding.detail, hint=hint)
+
+
+def _look(check: Check, place: Place) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(check.look(place))
+    except Exception as problem:  # a check that fails is itself something to report
+        found.append(error(f"cannot check: {_said(problem)}", _hint(problem)))
+    return found
+
+
+def _said(problem: Exception) -> str:
+    if isinstance(problem, LimmatError):
+        return problem.message
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return f"'{problem.filename}': {problem.strerror or problem}"
+    text = " ".join(str(problem).split())
+    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+
+
+def _hint(problem: Exception) -> str | None:
+    return problem.hint if isinstance(problem, LimmatError) else None
+
+
+def colors(request: Request) -> tuple[str | None, Palette | None]:
+    """Return git's word on whether there are colors and which; nothing where it cannot be asked."""
+    try:
+        project = Place(request).project
+    except LimmatError:
+        return None, None
+    return project.color, project.palette
