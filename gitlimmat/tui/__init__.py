@@ -1,1 +1,4 @@
-"""Surfaces: the live view in a terminal. It shows boards and passes on what the user asks."""
+"""The full-screen view of a watch.
+
+Layer: surfaces.
+"""
