@@ -5,11 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gitlimmat.model import Outcome, Resource
-from gitlimmat.plan.capacity import Limits
+from gitlimmat.plan.capacity import Limits, Token
 from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.plan.schedule import Retargeted, Start, Verdict
 
 Told = tuple[str, Outcome, str]
+
+
+class World:
+    """What a schedule shares with others: `slots` in all, and the tokens of "db", which `others` may have.
+
+    It checks that nothing is taken twice, and given only by who has it.
+    """
+
+    def __init__(self) -> None:
+        self.slots = 100
+        self.others: set[Token] = set()
+        self.used = 0
+        self.held: set[Token] = set()
+        self.awaited: tuple[bool, Token | None] = (False, None)
+
+    def take_slot(self) -> bool:
+        if self.used >= self.slots:
+            return False
+        self.used += 1
+        return True
+
+    def give_slot(self) -> None:
+        assert self.used > 0
+        self.used -= 1
+
+    def shares(self, resource: str) -> bool:
+        return resource == "db"
+
+    def take_token(self, token: Token) -> bool:
+        assert token not in self.held
+        if token in self.others:
+            return False
+        self.held.add(token)
+        return True
+
+    def give_token(self, token: Token) -> None:
+        self.held.remove(token)
+
+    def waits_for(self, *, slot: bool, token: Token | None) -> None:
+        assert not slot or token is None
+        self.awaited = (slot, token)
 
 
 class Oracle:
@@ -19,6 +60,8 @@ class Oracle:
         self, cases: Sequence[Case], jobs: int, worktrees: int, resources: Sequence[Resource]
     ) -> None:
         self.limit(Limits(jobs=jobs, worktrees=worktrees, resources=tuple(resources)))
+        self.world = World()
+        self.awaited: tuple[bool, Token | None] = (False, None)
         self.own: dict[JobKey, Outcome] = {}
         self.derived: dict[JobKey, tuple[Outcome, str]] = {}
         self.running: dict[JobKey, Start] = {}
@@ -69,21 +112,47 @@ class Oracle:
         worktrees = self.limits[1] - sum(test.requires_worktree for test in placed)
         used = [(n, v) for start in self.running.values() for n, vs in start.tokens.items() for v in vs]
         expected = []
+        outside = self.world.slots - len(placed)
+        self.awaited = (False, None)
         for key in self.idle():
             test = self.cases[key][0].test
             free = {n: [v for v in self.values[n] if (n, v) not in used] for n in self.values}
             fits = all(need.count <= len(free[need.name]) for need in test.resources)
             room = slots > 0 and (worktrees > 0 or not test.requires_worktree)
-            if self.state(key) == "READY" and room and fits:
-                tokens = {need.name: tuple(free[need.name][: need.count]) for need in test.resources}
-                used += [(n, v) for n, values in tokens.items() for v in values]
-                slots, worktrees = slots - 1, worktrees - test.requires_worktree
-                expected.append((self.cases[key][0], tokens))
+            if self.state(key) != "READY" or not room or not fits:
+                continue
+            missing = None
+            for need in sorted(test.resources, key=lambda need: need.name):
+                refused = [v for v in free[need.name] if (need.name, v) in self.world.others]
+                free[need.name] = [v for v in free[need.name] if v not in refused]
+                if need.count > len(free[need.name]) and missing is None:
+                    missing = Token(need.name, refused[0])
+            if outside < 1 or missing is not None:
+                if self.awaited == (False, None):
+                    self.awaited = (outside < 1, None if outside < 1 else missing)
+                continue
+            tokens = {need.name: tuple(free[need.name][: need.count]) for need in test.resources}
+            used += [(n, v) for n, values in tokens.items() for v in values]
+            slots, worktrees, outside = slots - 1, worktrees - test.requires_worktree, outside - 1
+            expected.append((self.cases[key][0], tokens))
         return expected
+
+    def check_world(self) -> None:
+        """Check that the others see as taken what is held, and nothing else."""
+        assert self.world.used == len(self.running.keys() - self.freed)
+        starts = self.running.values()
+        assert self.world.held == {
+            Token(name, value)
+            for start in starts
+            for name, values in start.tokens.items()
+            for value in values
+            if name == "db"
+        }
 
     def started(self, starts: Sequence[Start]) -> None:
         assert [(start.case, start.tokens) for start in starts] == self.starts()
         self.running |= {start.case.key: start for start in starts}
+        assert self.world.awaited == self.awaited
 
     def finished(self, key: JobKey, outcome: Outcome) -> None:
         if key not in self.running:

@@ -14,7 +14,7 @@ from schedule_oracle import Oracle
 
 from gitlimmat.errors import ConfigError
 from gitlimmat.model import CachePolicy, Commit, Need, Outcome, Resource, Test
-from gitlimmat.plan.capacity import Limits
+from gitlimmat.plan.capacity import Limits, Token
 from gitlimmat.plan.cases import Case, JobKey, plan_cases
 from gitlimmat.plan.jobs import State
 from gitlimmat.plan.schedule import Schedule, Start, Verdict
@@ -574,6 +574,10 @@ def act(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
     key = choice.choice([*oracle.cases, *oracle.running, *oracle.busy, JobKey("none", "t0")])
     running = choice.choice([*oracle.running] or [key])
     outcome = choice.choice(OUTCOMES)
+    if choice.random() < 0.2:
+        oracle.world.slots = choice.choice([0, 1, 2, 100])
+        oracle.world.others = {Token("db", value) for value in choice.sample("pqr", k=choice.randint(0, 2))}
+        oracle.world.others -= oracle.world.held
     match choice.randrange(11):
         case 0 | 1 | 2:
             oracle.started(schedule.start())
@@ -614,6 +618,8 @@ def compare(schedule: Schedule, oracle: Oracle) -> None:
         found = schedule.outcome(key)
         assert (found and found[0]) == oracle.outcome(key)
     assert schedule.running == len(oracle.running)
+    assert schedule.starved is (oracle.awaited != (False, None))
+    oracle.check_world()
     tally = [*states.values()]
     leaving = len(oracle.running.keys() - oracle.cases.keys())
     assert schedule.counts == tuple(tally.count(s.name) + leaving * (s is State.RUNNING) for s in State)
@@ -622,6 +628,8 @@ def compare(schedule: Schedule, oracle: Oracle) -> None:
 
 def drain(choice: random.Random, schedule: Schedule, oracle: Oracle) -> None:
     """End all that runs and give every busy job back until nothing is left; it must come to that."""
+    oracle.world.slots = 100
+    oracle.world.others.clear()
     for _ in range(3 * len(oracle.cases) + len(oracle.running) + 3):
         if schedule.done:
             return
@@ -646,8 +654,8 @@ def test_schedule_equals_the_oracle_when_events_are_random(
     """Whatever happens, it starts what a look at everything would start, with the same tokens, and ends."""
     choice = random.Random(seed)
     cases = plan_cases(commits, tests)
-    schedule = Schedule(cases, jobs=jobs, worktrees=worktrees, resources=RESOURCES)
     oracle = Oracle(cases, jobs, worktrees, RESOURCES)
+    schedule = Schedule(cases, jobs=jobs, worktrees=worktrees, resources=RESOURCES, outside=oracle.world)
     for _ in range(choice.randrange(40)):
         act(choice, schedule, oracle)
         compare(schedule, oracle)
@@ -672,8 +680,8 @@ def test_retarget_equals_the_oracle_when_history_moves(
     """Whatever is wanted next, running jobs are kept, stopped or repeated as a look at everything would."""
     choice = random.Random(seed)
     cases = plan_cases(moves[0], tests)
-    schedule = Schedule(cases, jobs=jobs, worktrees=worktrees, resources=RESOURCES)
     oracle = Oracle(cases, jobs, worktrees, RESOURCES)
+    schedule = Schedule(cases, jobs=jobs, worktrees=worktrees, resources=RESOURCES, outside=oracle.world)
     for commits in moves[1:]:
         for _ in range(choice.randrange(12)):
             act(choice, schedule, oracle)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from gitlimmat.model import Outcome, Resource
-from gitlimmat.plan.capacity import Capacity, Limits
+from gitlimmat.plan.capacity import Capacity, Limits, Outside
 from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.plan.jobs import Job, State, dependencies_first, jobs_for
 from gitlimmat.plan.progress import Progress
@@ -79,9 +79,16 @@ class Schedule:
     """
 
     def __init__(
-        self, cases: Iterable[Case], *, jobs: int, worktrees: int, resources: Sequence[Resource]
+        self,
+        cases: Iterable[Case],
+        *,
+        jobs: int,
+        worktrees: int,
+        resources: Sequence[Resource],
+        outside: Outside | None = None,
     ) -> None:
-        self._capacity = Capacity(Limits(jobs=jobs, worktrees=worktrees, resources=tuple(resources)))
+        limits = Limits(jobs=jobs, worktrees=worktrees, resources=tuple(resources))
+        self._capacity = Capacity(limits, outside)
         self._wanted = Progress()
         self._leaving: dict[JobKey, Job] = {}
         self._stopping: deque[JobKey] = deque()  # may still hold their slots, though nobody wants them
@@ -92,6 +99,11 @@ class Schedule:
     def done(self) -> bool:
         """Whether nothing runs and nothing is left to run."""
         return not self._leaving and self._wanted.counts[State.DONE] == len(self._wanted.jobs)
+
+    @property
+    def starved(self) -> bool:
+        """Whether more could have started the last time, but for what is shared beyond this schedule."""
+        return self._capacity.refused
 
     @property
     def running(self) -> int:
@@ -115,22 +127,26 @@ class Schedule:
         return None if job is None or job.state is not State.DONE else (job.outcome, job.reason)
 
     def start(self) -> list[Start]:
-        """Return all that can start now, best rank first, and take what it holds."""
-        if self._capacity.slots < 1:
-            return []
+        """Return all that can start now, best rank first, and take what it holds.
+
+        Jobs whose needs are refused from outside are passed over; see `starved`.
+        """
+        self._capacity.look()
+        started = []
         tops = [(top, group) for group in self._wanted.groups if (top := self._wanted.top(group)) is not None]
         heads = [(top, place) for place, (top, _) in enumerate(tops)]
         heapify(heads)
-        started = []
-        while heads and self._capacity.slots > 0:
+        while heads and self._capacity.slots > 0 and not self._capacity.no_slot:
             _, place = heappop(heads)
             group = tops[place][1]
-            if not self._capacity.fits(group.needs):
+            tokens = self._capacity.take(group.needs) if self._capacity.fits(group.needs) else None
+            if tokens is None:
                 continue  # and will not before something is given back
-            started.append(self._start(self._wanted.order[heappop(group.ready)]))
+            started.append(self._start(self._wanted.order[heappop(group.ready)], tokens))
             top = self._wanted.top(group)
             if top is not None:
                 heappush(heads, (top, place))
+        self._capacity.looked()
         return started
 
     def learn(self, key: JobKey, outcome: Outcome) -> list[Verdict]:
@@ -293,9 +309,8 @@ class Schedule:
                 job.inherit(was)
         self._leaving = leaving
 
-    def _start(self, job: Job) -> Start:
-        job.started, job.held = job.cases[0], job.group.needs
-        job.tokens = self._capacity.take(job.held)
+    def _start(self, job: Job, tokens: dict[str, tuple[str, ...]]) -> Start:
+        job.started, job.held, job.tokens = job.cases[0], job.group.needs, tokens
         self._wanted.move(job, State.RUNNING)
         return Start(case=job.started, tokens=job.tokens)
 
