@@ -21,7 +21,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 _DECLARED: dict[str, object] = {
     "repo": Annotated[
-        Path | None, typer.Option("--repo", "-r", metavar="DIR", help="Use the repository in DIR.")
+        list[Path] | None, typer.Option("--repo", "-r", metavar="DIR", help="Use the repository in DIR.")
     ],
     "config": Annotated[
         str | None, typer.Option("--config", "-c", metavar="FILE", help="Read tests from FILE.")

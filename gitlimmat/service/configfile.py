@@ -17,15 +17,16 @@ from gitlimmat.config.records import Config
 from gitlimmat.errors import ConfigError
 from gitlimmat.model import Test
 
-NAMES = ("limmat.toml", ".limmat.toml")
+CONFIG_NAMES = ("limmat.toml", ".limmat.toml")
 
 
 class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A config file as read. `path` is absolute; `said_by` is what named it."""
+    """A config file as read: its absolute path, what named it, and whether it can be read only once."""
 
     path: Path
     said_by: str
     config: Config
+    once: bool = False
 
 
 def find_config(directory: Path, top: Path | None) -> Path | None:
@@ -34,7 +35,7 @@ def find_config(directory: Path, top: Path | None) -> Path | None:
     `directory` is where the user is, `top` the root of the worktree; the first wins.
     """
     for each in dict.fromkeys((directory, top or directory)):
-        for name in NAMES:
+        for name in CONFIG_NAMES:
             if (each / name).is_file():
                 return each / name
     return None
@@ -55,12 +56,13 @@ def read_config(path: Path, said_by: str) -> ConfigFile:
     Raises: ConfigError with all its faults.
     """
     try:
+        once = not path.is_file()
         text = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"cannot read '{path}': {error.strerror}", hint=f"it was named by {said_by}"
         ) from error
-    return ConfigFile(path=path, said_by=said_by, config=parse(text, source=str(path)))
+    return ConfigFile(path=path, said_by=said_by, config=parse(text, source=str(path)), once=once)
 
 
 def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequence[tuple[str, str]]]:
@@ -70,12 +72,17 @@ def read_inputs(tests: Sequence[Test], config: Path | None) -> Mapping[str, Sequ
     matches any depth.
     Raises: ConfigError when a pattern matches nothing or a file cannot be read.
     """
-    base = config.parent if config is not None and config.is_file() else Path.cwd()
+    base = input_base(config)
     digests: dict[str, str] = {}
     return {
         name: [(path, _content_digest(base, path, digests)) for path in _matches(base, name, patterns)]
         for name, patterns in input_patterns(tests).items()
     }
+
+
+def input_base(config: Path | None) -> Path:
+    """Return the directory that patterns of inputs begin in."""
+    return config.parent if config is not None and config.is_file() else Path.cwd()
 
 
 def _matches(base: Path, name: str, patterns: Sequence[str]) -> list[str]:

@@ -41,6 +41,9 @@ class Owner(Protocol):
     def elsewhere(self, case: Case) -> None:
         """Another process runs `case`; its answer will be ours."""
 
+    def waiting(self, case: Case) -> None:
+        """Nobody else runs `case` any more, and there is no answer: it waits for its turn."""
+
     def ended(self, case: Case, result: Result, *, known: bool, unsaved: tuple[Path | bytes, ...]) -> None:
         """The job of `case`, or of another process, has left `result`; `unsaved` is output not stored."""
 
@@ -67,7 +70,8 @@ class Unlocked:
 class Engine:
     """The jobs of one schedule. `project` is the one that new jobs use; a running one keeps its own.
 
-    `needed` says of a test whether others use its artifacts. With `record` false nothing is read or stored.
+    `ending` says that no job is started any more. `needed` says of a test whether others use its artifacts.
+    With `record` false nothing is read or stored.
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class Engine:
         self._waits: dict[JobKey, asyncio.Event] = {}
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
-        self._ending = False
+        self.ending = False
         self._again: asyncio.TimerHandle | None = None
 
     @property
@@ -148,7 +152,7 @@ class Engine:
 
     def end(self, *, forced: bool) -> None:
         """End all jobs and start none any more; kill them when `forced`."""
-        self._ending = True
+        self.ending = True
         self.schedule.cancel_all()
         for _, stop in self._stops.values():
             if forced:
@@ -226,7 +230,7 @@ class Engine:
         pause = _POLL_FIRST_S
         self._owner.elsewhere(case)
         try:
-            while not self._ending:
+            while not self.ending:
                 try:
                     async with asyncio.timeout(pause):
                         await over.wait()
@@ -238,6 +242,7 @@ class Engine:
                     return
                 if not project.locks.is_locked(project.key(case)):
                     self.tell_blocked(self.schedule.retry(case.key))
+                    self._owner.waiting(case)
                     self.advance()
                     return
         finally:

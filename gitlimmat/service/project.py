@@ -24,7 +24,15 @@ from gitlimmat.git.repository import Repository, find_repository
 from gitlimmat.model import Commit, ConfigValue, Definition, Key, Resource, Test, subject_of
 from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.service.adhoc import adhoc_tests
-from gitlimmat.service.configfile import ConfigFile, find_config, no_config, read_config, read_inputs
+from gitlimmat.service.configfile import (
+    CONFIG_NAMES,
+    ConfigFile,
+    find_config,
+    input_base,
+    no_config,
+    read_config,
+    read_inputs,
+)
 from gitlimmat.service.request import Request
 
 _LOCATION = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"})
@@ -45,6 +53,7 @@ class Project:
 
     def __init__(
         self,
+        request: Request,
         repository: Repository,
         file: ConfigFile | None,
         settings: Settings,
@@ -57,6 +66,7 @@ class Project:
         config = file.config if file is not None else Config()
         self.repository = repository
         self.settings = settings
+        self.file = file
         self.config_path = file.path if file is not None else None
         self.config_origin = file.said_by if file is not None else "default"
         self.resources: tuple[Resource, ...] = config.resources
@@ -65,8 +75,9 @@ class Project:
         self.warn = warn
         self.color = color
         self.palette = palette
-        inputs = read_inputs(self.all_tests, self.config_path) if file is not None else {}
-        self.definitions: Mapping[str, Definition] = define(self.all_tests, inputs)
+        self.request = request
+        self._inputs = read_inputs(self.all_tests, self.config_path) if file is not None else {}
+        self.definitions: Mapping[str, Definition] = define(self.all_tests, self._inputs)
         self._by_name = {test.name: test for test in self.all_tests}
 
     @property
@@ -142,6 +153,36 @@ class Project:
         """Return such a directory that stays until `pins` is closed."""
         return pins.enter_context(self.cache.pinned(oid or self.store.empty_tree()))
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that say what is tested, also those that would be found if they existed."""
+        top = self.repository.worktree or Path.cwd()
+        places = (top,) if self.request.own_config else (Path.cwd(), top)
+        configs = [place / name for place in dict.fromkeys(places) for name in CONFIG_NAMES]
+        if self.file is not None and self.file.path not in configs:
+            configs = [self.file.path]
+        base = input_base(self.config_path)
+        inputs = [base / path for found in self._inputs.values() for path, _ in found]
+        return tuple(dict.fromkeys([*configs, *inputs]))
+
+    def inherit(self, before: Project) -> bool:
+        """Go on with what `before` has opened; False, and nothing is shared, when that is elsewhere."""
+        mine, theirs = self.settings, before.settings
+        names = ("result_db", "notes_ref", "worktree_dir", "worktree_prefix")
+        if any(getattr(mine, name) != getattr(theirs, name) for name in names):
+            return False
+        if (self.repository.common_dir, self.repository.git_dir, self.repository.worktree) != (
+            before.repository.common_dir,
+            before.repository.git_dir,
+            before.repository.worktree,
+        ):
+            return False
+        self.repository = before.repository
+        for name in ("store", "locks", "cache", "runs"):
+            if name in before.__dict__:
+                self.__dict__[name] = before.__dict__[name]
+        return True
+
 
 class ConfigUse(Enum):
     """What a command wants with the config file."""
@@ -152,19 +193,29 @@ class ConfigUse(Enum):
 
 
 def open_project(
-    request: Request, warn: Callable[[str], None], *, config: ConfigUse = ConfigUse.REQUIRED
+    request: Request,
+    warn: Callable[[str], None],
+    *,
+    config: ConfigUse = ConfigUse.REQUIRED,
+    before: Project | None = None,
 ) -> Project:
     """Find the repository, read all settings and tests, and select the tests asked for.
 
+    With `before`, all is read anew but for a config that came from a pipe, which can be read only once.
     Raises: LimmatError for whatever is unusable.
     """
     repository = _repository(request)
     values = read_settings(repository)
-    file = None
-    if not request.commands:
+    file = before.file if before is not None and before.file is not None and before.file.once else None
+    if file is None and not request.commands:
         named = _settings(request, repository, values, None)
         try:
-            file = _config_file(named, repository.worktree, required=config is ConfigUse.REQUIRED)
+            file = _config_file(
+                named,
+                repository.worktree,
+                own=request.own_config,
+                required=config is ConfigUse.REQUIRED,
+            )
         except ConfigError:
             if config is not ConfigUse.NONE:
                 raise
@@ -182,6 +233,7 @@ def open_project(
         )
     color = {value.key: value.value for value in values if value.key in ("color.ui", "color.limmat")}
     return Project(
+        request,
         repository,
         file,
         settings,
@@ -192,10 +244,18 @@ def open_project(
     )
 
 
+def reopen(before: Project) -> Project:
+    """Read anew all that was read for `before`. Raises: LimmatError."""
+    return open_project(before.request, before.warn, before=before)
+
+
 def _settings(
     request: Request, repository: Repository, values: Sequence[ConfigValue], file: ConfigFile | None
 ) -> Settings:
-    names = ("num_worktrees", "jobs", "worktree_dir", "worktree_prefix", "result_db", "config")
+    names = (
+        *("num_worktrees", "jobs", "worktree_dir", "worktree_prefix", "result_db", "config"),
+        *("notify", "http_sockaddr", "hostname"),
+    )
     return resolve(
         options={name: getattr(request, name) for name in names},
         environment=os.environ,
@@ -208,25 +268,29 @@ def _settings(
     )
 
 
-def _config_file(settings: Settings, top: Path | None, *, required: bool) -> ConfigFile | None:
+def _config_file(settings: Settings, top: Path | None, *, own: bool, required: bool) -> ConfigFile | None:
     if settings.config is not None:
         return read_config(settings.config, settings.origins["config"])
-    found = find_config(Path.cwd(), top)
+    start = top if own and top is not None else Path.cwd()
+    found = find_config(start, top)
     if found is not None:
         return read_config(found, "default")
     if required:
-        raise no_config(Path.cwd(), top)
+        raise no_config(start, top)
     return None
 
 
 def _repository(request: Request) -> Repository:
     binary = request.git_binary or "git"
-    if request.repo is None:
+    if not request.repo:
         return find_repository(Path.cwd(), binary=binary)
-    if not request.repo.is_dir():
-        raise LimmatError(f"cannot use '{request.repo}': no such directory", hint="give --repo a repository")
+    if len(request.repo) > 1:
+        raise UsageError("--repo is given more than once", hint="only 'git limmat watch' takes several")
+    directory = request.repo[0]
+    if not directory.is_dir():
+        raise LimmatError(f"cannot use '{directory}': no such directory", hint="give --repo a repository")
     environment = {name: value for name, value in os.environ.items() if name not in _LOCATION}
-    return find_repository(request.repo.absolute(), binary=binary, environment=environment)
+    return find_repository(directory.absolute(), binary=binary, environment=environment)
 
 
 def _selected(request: Request, file: ConfigFile | None, *, required: bool) -> tuple[Test, ...]:

@@ -20,19 +20,29 @@ from gitlimmat.store.record import Record
 from gitlimmat.store.store import Store
 
 COALESCE_S = 0.25
+_RETRY_FIRST_S = 1.0
+_RETRY_LAST_S = 30.0
 
 
 class _Pending(NamedTuple):
     record: Record
     stored: Callable[[Result, bool], None]
+    waited_for: bool
 
 
 class Recorder:
-    """The one writer of results in this process. Use as: `async with recorder:` inside the run's loop."""
+    """The one writer of results of a run. `writing` is held meanwhile; who else writes, takes it first.
 
-    def __init__(self, store: Store, warn: Callable[[str], None]) -> None:
+    A patient one tries again until it is closed, unless someone is waiting; `say` is told what is wrong, and
+    None when all is stored again.
+    """
+
+    def __init__(self, store: Store, say: Callable[[str | None], None], *, patient: bool = False) -> None:
+        self.writing = asyncio.Lock()
         self._store = store
-        self._warn = warn
+        self._say = say
+        self._patient = patient
+        self._pause = _RETRY_FIRST_S
         self._pending: list[_Pending] = []
         self._arrived = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -41,8 +51,7 @@ class Recorder:
 
     def add(self, record: Record, stored: Callable[[Result, bool], None]) -> None:
         """Take over a record; `stored(result, saved)` is called in the loop once its fate is known."""
-        self._pending.append(_Pending(record, stored))
-        self._arrived.set()
+        self._add(_Pending(record, stored, waited_for=False))
 
     async def add_and_wait(self, record: Record) -> tuple[Result, bool]:
         """Store a record now; return it as stored, and whether that worked."""
@@ -52,7 +61,7 @@ class Recorder:
             if not future.done():
                 future.set_result((result, saved))
 
-        self.add(record, stored)
+        self._add(_Pending(record, stored, waited_for=True))
         self.hurry()
         return await future
 
@@ -72,15 +81,23 @@ class Recorder:
             await self._arrived.wait()
             self._arrived.clear()
             if not self._closed:
-                await self._linger()
+                await self._linger(COALESCE_S)
             self._hurry.clear()
             batch, self._pending = self._pending, []
             if batch:
-                await self._store_batch(batch)
+                async with self.writing:
+                    await self._store_batch(batch)
+            if self._pending and self._failed and not self._closed:
+                await self._linger(self._pause)
+                self._pause = min(2 * self._pause, _RETRY_LAST_S)
 
-    async def _linger(self) -> None:
+    def _add(self, pending: _Pending) -> None:
+        self._pending.append(pending)
+        self._arrived.set()
+
+    async def _linger(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(COALESCE_S):
+            async with asyncio.timeout(seconds):
                 await self._hurry.wait()
         except TimeoutError:
             pass
@@ -93,12 +110,22 @@ class Recorder:
             except (LimmatError, OSError):
                 # `git gc` removes empty directories of objects: what fails next to it works right after.
                 results = await asyncio.to_thread(publish)
-            saved = True
         except (LimmatError, OSError) as error:
-            if not self._failed:
-                self._warn(f"results of this run are not all stored: {error}")
-            self._failed = True
-            results = tuple(pending.record.result for pending in batch)
-            saved = False
+            self._fail(batch, error)
+            return
+        if self._failed and self._patient:
+            self._failed = False
+            self._pause = _RETRY_FIRST_S
+            self._say(None)
         for pending, result in zip(batch, results, strict=True):
-            pending.stored(result, saved)
+            pending.stored(result, True)
+
+    def _fail(self, batch: list[_Pending], error: LimmatError | OSError) -> None:
+        if self._patient or not self._failed:
+            self._say(f"results of this run are not all stored: {error}")
+        self._failed = True
+        for pending in batch:
+            if self._patient and not (self._closed or pending.waited_for):
+                self._add(pending)
+            else:
+                pending.stored(pending.record.result, False)

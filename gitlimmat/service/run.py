@@ -113,7 +113,7 @@ class Run:
                 host,
                 self,
                 needed=needed.__contains__,
-                recorder=Recorder(self._project.store, self._project.warn),
+                recorder=Recorder(self._project.store, self._warn),
                 record=self._request.record,
             )
             try:
@@ -162,6 +162,9 @@ class Run:
     def elsewhere(self, case: Case) -> None:
         """Say nothing: what another process does is told when it is known."""
 
+    def waiting(self, case: Case) -> None:
+        """Say nothing: it has its turn now."""
+
     def ended(self, case: Case, result: Result, *, known: bool, unsaved: tuple[Path | bytes, ...]) -> None:
         """Tell how the cases of a job ended."""
         for each in self._cases[case.key]:
@@ -196,6 +199,10 @@ class Run:
     def keeps(self, case: Case, result: Result) -> bool:
         """Keep all results."""
         return True
+
+    def _warn(self, problem: str | None) -> None:
+        if problem is not None:
+            self._project.warn(problem)
 
     def _begin(self) -> None:
         assert self._engine is not None

@@ -5,7 +5,7 @@ Layer: store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gitlimmat.git.objects import MODE_TREE, Entry, has_object
 from gitlimmat.model import Definition, Result
@@ -69,6 +69,21 @@ class View:
         """Return the text of the definition stored under a name, as results give it."""
         entry = self._definitions.get(digest.encode())
         return self._memory.blob(entry.oid) if entry is not None else None
+
+    def changed_since(self, before: View, subjects: Iterable[str]) -> set[str]:
+        """Return those of `subjects` about which `before` does not say the same."""
+        if self.root == before.root:
+            return set()
+        tops = (self._top, before._top)
+        changed = set()
+        for subject in subjects:
+            first, rest = split_subject(subject)
+            now, then = (top.get(first) for top in tops)
+            if now != then:
+                now, then = (self._directory(top, first).get(rest) for top in tops)
+                if now != then:
+                    changed.add(subject)
+        return changed
 
     def subjects(self) -> Iterator[str]:
         """Yield every subject that has something stored, in order of its id."""
