@@ -56,6 +56,8 @@ def test_settings_have_defaults() -> None:
         notify_idle=0,
         http_sockaddr="127.0.0.1:0",
         hostname=None,
+        shared_jobs=None,
+        shared_resources=(),
         origins={setting.name: "default" for setting in SETTINGS},
         sources={setting.name: Source.DEFAULT for setting in SETTINGS},
     )
@@ -125,6 +127,23 @@ def test_empty_variable_counts_as_unset_but_turns_notes_off() -> None:
     empty = {"LIMMAT_CONFIG": "", "LIMMAT_JOBS": "", "LIMMAT_NOTES_REF": ""}
     found = _resolve(_git("limmat.jobs", "2"), environment=empty)
     assert (found.config, found.jobs, found.notes_ref) == (None, 2, None)
+
+
+def test_shared_resources_are_all_that_git_config_names() -> None:
+    """Each value counts once; an empty one takes back those before it, as with other keys of git."""
+    key = "limmat.sharedResource"
+    assert _resolve(_git(key, "db"), _git(key.upper(), "gpu"), _git(key, "db")).shared_resources == (
+        "db",
+        "gpu",
+    )
+    assert _resolve(_git(key, "db"), _git(key, ""), _git(key, "gpu")).shared_resources == ("gpu",)
+    assert _resolve(_git(key, "db"), _git(key, "")).shared_resources == ()
+
+
+def test_no_shared_jobs_means_any_number() -> None:
+    """Zero is how a repository says that it does not take part."""
+    assert _resolve(_git("limmat.sharedJobs", "3")).shared_jobs == 3
+    assert _resolve(_git("limmat.sharedJobs", "3"), _git("limmat.sharedJobs", "0")).shared_jobs is None
 
 
 def test_base_is_named_by_an_argument() -> None:

@@ -42,7 +42,7 @@ def command(
 def _print(printer: Printer, shown: Effective) -> None:
     width = max(len(setting.name) for setting in shown.settings)
     for setting in shown.settings:
-        value = "(none)" if setting.value is None else str(setting.value)
+        value = "(none)" if setting.value in (None, ()) else _text(setting.value)
         printer.line(f"{setting.name:{width}} = {value}  ({setting.origin})")
     for resource in shown.resources:
         printer.line(f"\nresource '{resource.name}': {', '.join(resource.tokens)}")
@@ -52,3 +52,7 @@ def _print(printer: Printer, shown: Effective) -> None:
         for key, content in test.keys.items():
             printer.line(f"  {key} = {msgspec.json.encode(content).decode()}")
         printer.line(f"  digest: {test.digest}")
+
+
+def _text(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -124,6 +124,18 @@ SETTINGS = (
         default="the address that was asked for",
         summary="Name of this host in the links to pages.",
     ),
+    Setting(
+        name="shared_jobs",
+        key="limmat.sharedJobs",
+        default="0",
+        summary="How many jobs run at once in all processes of this user that say so; 0 means any number.",
+    ),
+    Setting(
+        name="shared_resources",
+        key="limmat.sharedResource",
+        default="none",
+        summary="Name of a resource whose tokens are each held once on this host; may be repeated.",
+    ),
 )
 
 
@@ -150,6 +162,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify_idle: int
     http_sockaddr: str
     hostname: str | None
+    shared_jobs: int | None
+    shared_resources: tuple[str, ...]
     origins: Mapping[str, str]
     sources: Mapping[str, Source]
     warnings: tuple[str, ...] = ()
@@ -194,6 +208,8 @@ def resolve(
         notify_idle=reader.number("notify_idle", 0),
         http_sockaddr=reader.sockaddr("http_sockaddr", "127.0.0.1:0"),
         hostname=reader.hostname("hostname"),
+        shared_jobs=reader.number("shared_jobs", 0) or None,
+        shared_resources=reader.names("shared_resources"),
         origins=reader.origins,
         sources=reader.sources,
         warnings=_unknown_keys(git),

@@ -81,6 +81,7 @@ class Reader:
         self.sources: dict[str, Source] = {}
         self._options = options
         self._environment = environment
+        self._all_git = git
         self._git = {value.key.lower(): value for value in git}
         self._file = file
         self._file_name = file_name
@@ -172,6 +173,19 @@ class Reader:
     def hostname(self, name: str) -> str | None:
         """Return the name of a host, None when there is none."""
         return self._checked(name, parse_hostname)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return each value of git config once, in its order; an empty one takes back those before it."""
+        self.text(name)
+        found: dict[str, None] = {}
+        for each in self._all_git:
+            if each.key.lower() != self._settings[name].key.lower():
+                continue
+            if each.value:
+                found[each.value] = None
+            else:
+                found.clear()
+        return tuple(found)
 
     def _checked(self, name: str, parse: Callable[[str], str]) -> str | None:
         raw = self.text(name)
