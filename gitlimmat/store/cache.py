@@ -20,7 +20,7 @@ import xxhash
 from gitlimmat.errors import LimmatError, StoreError
 from gitlimmat.git.objects import copy_blob
 from gitlimmat.store.artifacts import restore_directory
-from gitlimmat.store.locks import is_file_at, try_flock
+from gitlimmat.store.bytelocks import is_file_at, try_flock
 from gitlimmat.store.removal import remove_tree
 from gitlimmat.store.store import Store
 

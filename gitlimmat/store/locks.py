@@ -3,143 +3,50 @@
 Layer:  store.
 Owns:   `<state>/locks` (bytes of one file are the locks of cases), `<state>/update.lock` and
         `<state>/maintenance.lock` (flock(2) on the whole file).
-Format: A case's lock is one byte of `locks`, at xxh3-64 of `<subject>\\0<test>\\0<digest>` without its
-        highest bit, as an open-file-description lock of fcntl(2).
-
-No lock file is ever removed, and none is inherited by a job. Where the system has no such locks, a case's
-lock is a file of its own under `<state>/locks.d`, locked as a whole.
+Format: The name of a case's lock is `<subject>\\0<test>\\0<digest>`.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import struct
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import xxhash
-
-from gitlimmat.errors import StoreError
 from gitlimmat.model import Key
+from gitlimmat.store.bytelocks import (
+    HAVE_RANGES,
+    LAST_BYTE,
+    ByteLock,
+    ByteLocks,
+    lock_range,
+    range_is_taken,
+    try_flock,
+)
 
-_FLOCK = "hhqqi4x"  # struct flock of 64-bit systems: type, whence, start, length, pid
-_LAST = 2**63 - 2  # start and length together must stay within off_t
-_OFD = hasattr(fcntl, "F_OFD_SETLK")
 _UPDATE_WAIT_S = 10.0
 _UPDATE_POLL_S = 0.002
 
 
-class CaseLock:
-    """The right to run one case, until released."""
-
-    def __init__(self, locks: CaseLocks, offset: int) -> None:
-        self._locks = locks
-        self._offset = offset
-
-    def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
-        self._locks._release(self._offset)
+CaseLock = ByteLock
+"""The right to run one case, until released."""
 
 
-class CaseLocks:
-    """The locks of one store's cases, as one holder. Two of these exclude each other in one process too.
-
-    Thread-safe. `ranges` false takes the way of systems without open-file-description locks.
-    """
-
-    def __init__(self, state_dir: Path, *, ranges: bool = _OFD) -> None:
-        self._state_dir = state_dir
-        self._ranges = ranges
-        self._guard = threading.Lock()
-        self._held: dict[int, int] = {}  # offset of each lock held, and the descriptor that holds it
-        self._file: int | None = None
+class CaseLocks(ByteLocks):
+    """The locks of one store's cases."""
 
     def try_lock(self, key: Key) -> CaseLock | None:
         """Take the lock of `key`, or return None when anyone has it. Never waits.
 
         Raises: StoreError when locks cannot be kept here at all.
         """
-        offset = _offset(key)
-        with self._guard:
-            if offset in self._held:
-                return None
-            try:
-                handle = self._take_range(offset) if self._ranges else self._take_file(offset)
-            except OSError as error:
-                raise StoreError(f"cannot lock in '{self._state_dir}': {error.strerror}") from error
-            if handle is None:
-                return None
-            self._held[offset] = handle
-        return CaseLock(self, offset)
+        return self.try_take(_name(key))
 
     def is_locked(self, key: Key) -> bool:
         """Whether anyone, here or elsewhere, has the lock of `key`. Creates nothing."""
-        offset = _offset(key)
-        with self._guard:
-            if offset in self._held:
-                return True
-            return self._range_is_taken(offset) if self._ranges else _file_is_taken(self._path(offset))
-
-    def close(self) -> None:
-        """Give every lock back."""
-        with self._guard:
-            handles = {*self._held.values(), *(() if self._file is None else (self._file,))}
-            self._held.clear()
-            self._file = None
-            for handle in handles:
-                os.close(handle)
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _release(self, offset: int) -> None:
-        with self._guard:
-            handle = self._held.pop(offset, None)
-            if handle is None:
-                return
-            if self._ranges:
-                _set_range(handle, fcntl.F_UNLCK, offset)
-            else:
-                self._path(offset).unlink(missing_ok=True)
-                os.close(handle)
-
-    def _path(self, offset: int) -> Path:
-        return self._state_dir / "locks.d" / f"{offset:016x}"
-
-    def _take_range(self, offset: int) -> int | None:
-        if self._file is None:
-            self._state_dir.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._state_dir / "locks", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        return self._file if _set_range(self._file, fcntl.F_WRLCK, offset) else None
-
-    def _take_file(self, offset: int) -> int | None:
-        path = self._path(offset)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            if not try_flock(handle):
-                os.close(handle)
-                return None
-            if is_file_at(handle, path):
-                return handle
-            os.close(handle)  # its holder removed it between our two steps
-
-    def _range_is_taken(self, offset: int) -> bool:
-        if self._file is not None:
-            return _range_is_taken(self._file, offset)
-        try:
-            handle = os.open(self._state_dir / "locks", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            return _range_is_taken(handle, offset)
-        finally:
-            os.close(handle)
+        return self.is_taken(_name(key))
 
 
 @contextmanager
@@ -175,15 +82,6 @@ def maintenance_lock(state_dir: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def try_flock(handle: int, *, shared: bool = False) -> bool:
-    """Lock an open file as a whole, unless someone else has; say whether that worked."""
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def locks_work(file: Path) -> bool:
     """Whether both kinds of locks exclude a second holder on the file system of `file`. Writes nothing.
 
@@ -194,47 +92,13 @@ def locks_work(file: Path) -> bool:
     try:
         if not try_flock(first, shared=True) or try_flock(second):
             return False
-        return not _OFD or (_set_range(first, fcntl.F_RDLCK, _LAST) and _range_is_taken(second, _LAST))
+        return not HAVE_RANGES or (
+            lock_range(first, fcntl.F_RDLCK, LAST_BYTE) and range_is_taken(second, LAST_BYTE)
+        )
     finally:
         os.close(second)
         os.close(first)
 
 
-def is_file_at(handle: int, path: Path) -> bool:
-    """Whether `path` still names the open file."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _offset(key: Key) -> int:
-    text = "\0".join((key.subject, key.test, key.digest)).encode(errors="surrogateescape")
-    return min(xxhash.xxh3_64_intdigest(text) & (2**63 - 1), _LAST)
-
-
-def _set_range(handle: int, kind: int, offset: int) -> bool:
-    try:
-        fcntl.fcntl(handle, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, offset, 1, 0))
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            return False
-        raise
-    return True
-
-
-def _range_is_taken(handle: int, offset: int) -> bool:
-    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
-    answer: tuple[int, ...] = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked))
-    return answer[0] != fcntl.F_UNLCK
-
-
-def _file_is_taken(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return not try_flock(handle, shared=True)
-    finally:
-        os.close(handle)
+def _name(key: Key) -> bytes:
+    return "\0".join((key.subject, key.test, key.digest)).encode(errors="surrogateescape")

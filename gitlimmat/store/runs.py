@@ -20,7 +20,7 @@ import msgspec
 
 from gitlimmat.errors import StoreError
 from gitlimmat.model import Commit
-from gitlimmat.store.locks import is_file_at, try_flock
+from gitlimmat.store.bytelocks import is_file_at, try_flock
 from gitlimmat.store.removal import remove_tree
 
 # ruff: noqa: PTH102
