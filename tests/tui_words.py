@@ -1,4 +1,4 @@
-"""Words for tests of the full-screen view: boards made from real repositories, and a host that does nothing."""
+"""Words for tests of the full-screen view: boards of real repositories, and a host that does nothing."""
 
 from __future__ import annotations
 

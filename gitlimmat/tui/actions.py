@@ -50,7 +50,7 @@ class Actions:
 
     def clicked(self, again: bool) -> None:
         """React to a click on the table, or to its wheel."""
-        self._app.output.active = False
+        self.activate_output(False)
         if again:
             self.do_open()
         self.moved()
@@ -100,7 +100,7 @@ class Actions:
     def do_open(self) -> None:
         if self._app.view.place is None:
             return
-        self._app.output.active = not (self._app.is_open and self._app.output.active)
+        self.activate_output(not (self._app.is_open and self._app.output.active))
         if not self._app.is_open:
             self._app.is_open = True
             self._app.arrange()
@@ -111,7 +111,8 @@ class Actions:
         if self._app.help.is_shown:
             self.do_help()
         elif self._app.is_open:
-            self._app.is_open = self._app.output.active = False
+            self._app.is_open = False
+            self.activate_output(False)
             self._app.output.show(None)
             self._app.arrange()
         elif self._app.view.text:
@@ -129,7 +130,8 @@ class Actions:
                 self.notify_user("nothing is running")
                 return
             self._app.view.go_to(shown[0])
-        self._app.is_open = self._app.output.active = True
+        self._app.is_open = True
+        self.activate_output()
         self._app.arrange()
         self.moved()
         self._app.output.scroll_far(end=True)
@@ -142,10 +144,11 @@ class Actions:
         if self._app.is_open:
             self._app.output.toggle_wrap()
 
-    def activate_output(self) -> None:
-        """Give the keys to the output."""
-        self._app.output.active = True
-        self._app.output.refresh()
+    def activate_output(self, active: bool = True) -> None:
+        """Give the keys to the output, or to the table."""
+        self._app.output.active = self._app.foot.in_pane = active
+        self._app.output.repaint_line(0)
+        self._app.foot.refresh()
 
     # Asking the engine.
 

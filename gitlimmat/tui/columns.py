@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from itertools import takewhile
 
 import msgspec
 from rich.cells import cell_len
@@ -15,6 +16,7 @@ from rich.cells import cell_len
 _MOST_HEADER_LINES = 3
 _GAP = 2
 _SUBJECT_LEAST = 24
+_SUBJECT_ENOUGH = 50
 
 
 class Detail(IntEnum):
@@ -70,10 +72,21 @@ def lay_out(names: Sequence[str], width: int, sign: int) -> Columns:
     return _columns(Detail.SIGN, (cell,) * count, min(_MOST_HEADER_LINES, count), sizes)
 
 
+def abbreviate(names: Sequence[str], room: Sequence[int]) -> list[str]:
+    """Return names without a beginning that all share if they would look the same when cut to `room`."""
+    if all(cell_len(name) <= space for name, space in zip(names, room, strict=False)):
+        return list(names)
+    cut = [name[: max(space - 1, 1)] for name, space in zip(names, room, strict=False)]
+    shared = sum(1 for _ in takewhile(lambda same: len(set(same)) == 1, zip(*names, strict=False)))
+    if shared < 3 or len(set(cut)) == len(cut):
+        return list(names)
+    return [name[shared:] or name for name in names]
+
+
 def _available(width: int, detail: Detail) -> int:
     """Return how much of a line cells may take; more words must leave more for the subject."""
     share = 2 if detail is Detail.SIGN else 3
-    return max(width - max(_SUBJECT_LEAST, width * share // 5), 3)
+    return max(width - max(_SUBJECT_LEAST, min(width * share // 5, _SUBJECT_ENOUGH)), 3)
 
 
 def _columns(detail: Detail, widths: Sequence[int], header: int, sizes: Sequence[int]) -> Columns:

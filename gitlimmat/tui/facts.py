@@ -96,12 +96,12 @@ def empty_text(board: Board, chosen: Filter, text: str) -> str:
 def stopping_text(
     stopping: Sequence[tuple[Board, Place]], *, several: bool, killing: bool, again: str = "q again kills"
 ) -> str:
-    """Return what is still being ended, by name."""
+    """Return what is still being ended, by name; what matters most stands first."""
     verb = "killing" if killing else "stopping"
+    hint = "" if killing else f" ({again})"
     shown = [f"{name} on {short(board, commit)}{_of(board, several)}" for board, (commit, name) in stopping]
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    hint = "" if killing else f"  ({again})"
-    return f"{verb} {', '.join(shown[:_NAMED])}{more}{hint}"
+    return f"{verb} {counted(len(shown), 'job')}{hint}: {', '.join(shown[:_NAMED])}{more}"
 
 
 def short(board: Board, commit: str) -> str:

@@ -38,7 +38,7 @@ class Header(Lines):
 
     def line(self, y: int, width: int) -> Strip:
         """Draw the header, or the address below it."""
-        line, board = Line(width), self.view.board
+        line, board = self._look.line(width), self.view.board
         url = self._links.url if self._links is not None else ""
         link = Style(link=url, underline=True) if url else PLAIN
         if y == 1:
@@ -84,7 +84,7 @@ class Problems(Lines):
     def line(self, y: int, width: int) -> Strip:
         """Draw a problem; the last line tells of those that do not fit."""
         problems = list(self.view.board.problems.items())
-        line = Line(width)
+        line = self._look.line(width)
         hidden = len(problems) - _MOST_PROBLEMS
         if hidden > 0 and y == _MOST_PROBLEMS - 1:
             return line.add(f"  and {hidden + 1} more problems", self._look.style("problem")).strip()
@@ -107,7 +107,7 @@ class Facts(Lines):
 
     def line(self, y: int, width: int) -> Strip:
         """Draw one of the three lines."""
-        view, line = self.view, Line(width)
+        view, line = self.view, self._look.line(width)
         commit, place, cell = view.commit, view.place, view.cell
         if y == 0:
             return self._rule(line)
@@ -123,7 +123,9 @@ class Facts(Lines):
             tail = f"  {clean(commit.author)}, {ago(time.time() - commit.committed)}"
             room = max(width - 2 - cell_len(tail), width // 2)
             subject = clean(commit.subject)
-            line.add("  ").add(subject if cell_len(subject) <= room else fit(subject, room))
+            line.add("  ").add(
+                subject if cell_len(subject) <= room else fit(subject, room, more=self._look.mark("…", "~"))
+            )
             line.add(tail, DIM)
         return line.strip()
 
@@ -160,10 +162,11 @@ class Foot(Lines):
         self.notice_link = ""
         self.stopping = ""
         self.keys: Sequence[Key] = ()
+        self.in_pane = False
 
     def line(self, y: int, width: int) -> Strip:
         """Draw it."""
-        line = Line(width)
+        line = self._look.line(width)
         if self.typed is not None:
             sign, text = self.typed
             room = max(width - len(sign) - 2, 1)
@@ -175,6 +178,6 @@ class Foot(Lines):
             return line.add(clean(self.notice), BOLD + link).strip()
         if self.stopping:
             return line.add(clean(self.stopping), self._look.style("problem")).strip()
-        for key, label in footer_keys(self.keys, width):
+        for key, label in footer_keys(self.keys, width, pane=self.in_pane):
             line.add(key, BOLD).add(f" {label}  ", DIM)
         return line.strip()

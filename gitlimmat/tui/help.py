@@ -14,10 +14,11 @@ from gitlimmat.tui.host import Links
 from gitlimmat.tui.keys import Key
 from gitlimmat.tui.look import Look
 from gitlimmat.tui.screenlines import Lines
-from gitlimmat.tui.text import BOLD, DIM, Line
+from gitlimmat.tui.text import BOLD, DIM
 
 _KEY_WIDTH = 10
 _COLUMN = 74
+_ARROWS = str.maketrans({"↑": "Up", "↓": "Down", "←": "Left", "→": "Right"})
 _SLOTS = ("passed", "failed", "errored", "skipped", "cancelled", "running", "waiting", "unknown")
 
 
@@ -41,7 +42,7 @@ class Help(Lines):
 
     def line(self, y: int, width: int) -> Strip:
         """Draw the signs, then a key a line, in two columns where there is room."""
-        line, y = Line(width), y + self._top
+        line, y = self._look.line(width), y + self._top
         if y == 0:
             for slot in _SLOTS:
                 line.add("  ").add(f"{self._look.glyph(slot)} {slot}", self._look.style(slot))
@@ -51,7 +52,8 @@ class Help(Lines):
         for column, at in enumerate((index, index + rows)):
             if 0 <= index < rows and at < len(self.keys) and (column == 0 or rows < len(self.keys)):
                 key = self.keys[at]
-                line.to(2 + column * _COLUMN).add(key.shown, BOLD, _KEY_WIDTH).add(key.text)
+                shown = key.shown if self._look.glyphs != "ascii" else key.shown.translate(_ARROWS)
+                line.to(2 + column * _COLUMN).add(shown, BOLD, _KEY_WIDTH).add(key.text)
         if index == rows + 1 and self._links is not None:
             line.add("  pages     ", DIM).add(self._links.url, Style(link=self._links.url))
         return line.strip()

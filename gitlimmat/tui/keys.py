@@ -22,7 +22,10 @@ class Needs(Flag):
 
 
 class Key(NamedTuple):
-    """`names` are Textual's, or the character itself; `rank` is the place in the last line, 0: none."""
+    """`names` are Textual's, or the character itself; `rank` is the place in the last line, 0: none.
+
+    `pane` is the label there while the output has the keys, empty for none.
+    """
 
     names: tuple[str, ...]
     action: str
@@ -31,6 +34,7 @@ class Key(NamedTuple):
     text: str
     rank: int = 0
     needs: Needs = Needs.NOTHING
+    pane: str = ""
 
 
 KEYS = (
@@ -42,11 +46,21 @@ KEYS = (
     Key(("pagedown", "ctrl+f", "ctrl+d", "space"), "page_down", "PgDn ^F", "", "a screen down"),
     Key(("home", "g"), "first", "Home g", "", "to the newest commit; in the output: to its beginning"),
     Key(("end", "G"), "last", "End G", "", "to the oldest commit; in the output: to its end"),
-    Key(("enter",), "open", "Enter", "output", "show the output; again: between output and table", 2),
-    Key(("escape",), "close", "Esc", "", "close the output, this help, or undo the filter"),
-    Key(("f",), "follow", "f", "follow", "show what runs and stay at the end of its output", 3),
-    Key(("s",), "stream", "s", "", "in the output: standard output or standard error"),
-    Key(("w",), "wrap", "w", "", "in the output: wrap long lines or not"),
+    Key(
+        ("enter",),
+        "open",
+        "Enter",
+        "output",
+        "show the output; again: between output and table",
+        2,
+        pane="table",
+    ),
+    Key(("escape",), "close", "Esc", "", "close the output, this help, or undo the filter", pane="close"),
+    Key(
+        ("f",), "follow", "f", "follow", "show what runs and stay at the end of its output", 3, pane="follow"
+    ),
+    Key(("s",), "stream", "s", "", "in the output: standard output or standard error", pane="stream"),
+    Key(("w",), "wrap", "w", "", "in the output: wrap long lines or not", pane="wrap"),
     Key(("r",), "rerun", "r", "rerun", "run this test on this commit again", 4, Needs.CONTROL),
     Key(
         ("R",), "rerun_all", "R", "", "run all tests that did not pass on this commit again", 0, Needs.CONTROL
@@ -57,24 +71,39 @@ KEYS = (
     Key(("n",), "next", "n", "", "to the next commit found"),
     Key(("N",), "previous", "N", "", "to the previous commit found"),
     Key(
-        ("&", "ampersand"), "filter", "&", "filter", "show only some: text, failed, running, test:unit, …", 6
+        ("&", "ampersand"),
+        "filter",
+        "&",
+        "filter",
+        "show only some: text, failed, running, test:unit and so on",
+        6,
     ),
     Key(("y",), "copy", "y", "copy", "copy the commit's id", 11),
     Key(("o",), "page", "o", "page", "open the page of this result, or show its address", 9, Needs.PAGES),
     Key(("tab",), "next_board", "Tab", "repo", "to the next repository", 10, Needs.BOARDS),
     Key(("shift+tab",), "previous_board", "S-Tab", "", "to the previous repository", 0, Needs.BOARDS),
-    Key(("?", "question_mark"), "help", "?", "help", "show or hide this help", 1),
+    Key(("?", "question_mark"), "help", "?", "help", "show or hide this help", 1, pane="help"),
     Key(("ctrl+l",), "redraw", "^L", "", "draw the screen anew"),
     Key(("ctrl+z",), "suspend", "^Z", "", "back to the shell for a while"),
-    Key(("q", "ctrl+c", "ctrl+q"), "stop", "q ^C", "quit", "end all jobs and quit; again: kill them", 1),
+    Key(
+        ("q", "ctrl+c", "ctrl+q"),
+        "stop",
+        "q ^C",
+        "quit",
+        "end all jobs and quit; again: kill them",
+        1,
+        pane="quit",
+    ),
 )
 """In the order of the help."""
 
 ACTIONS = {name: key.action for key in KEYS for name in key.names}
 
 
-def footer_keys(keys: Sequence[Key], width: int) -> list[tuple[str, str]]:
+def footer_keys(keys: Sequence[Key], width: int, *, pane: bool) -> list[tuple[str, str]]:
     """Return signs and labels of the most important keys that fit, in the order of `keys`."""
+    if pane:
+        return [(_sign(key), key.pane) for key in keys if key.pane]
     ranked = sorted((key for key in keys if key.rank), key=lambda key: key.rank)
     chosen: set[Key] = set()
     for key in ranked:

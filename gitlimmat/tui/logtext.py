@@ -126,14 +126,13 @@ def pieces(color: str, line: str) -> tuple[Piece, ...]:
     column = 0
     edges = sorted({0, len(text), *(edge for span in text.spans for edge in (span.start, span.end))})
     for start, end in pairwise(edges):
-        style = Style.combine(
-            span.style
-            for span in text.spans
-            if span.start <= start < span.end and isinstance(span.style, Style)
-        )
+        style = _QUIET
+        for span in text.spans:
+            if span.start <= start < span.end and isinstance(span.style, Style):
+                style = span.style + style
         part = (" " * (column % 8) + text.plain[start:end]).expandtabs(8)[column % 8 :]
         column += cell_len(part)
-        found.append((part, style + _QUIET))
+        found.append((part, style))
     return tuple(found)
 
 

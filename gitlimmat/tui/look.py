@@ -18,6 +18,7 @@ from rich.style import Style
 
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import Cell, CellState
+from gitlimmat.tui.text import Line
 
 _DEFAULTS = {
     "passed": "green",
@@ -68,6 +69,10 @@ class Look(msgspec.Struct, dict=True, kw_only=True):
     def mark(self, fancy: str, plain: str) -> str:
         """Return a sign that is not in ASCII, or what stands for it there."""
         return plain if self.glyphs == "ascii" else fancy
+
+    def line(self, width: int) -> Line:
+        """Return an empty line."""
+        return Line(width, more=self.mark("…", "~"))
 
     @cached_property
     def _signs(self) -> dict[str, str]:

@@ -133,7 +133,7 @@ class Output(Lines):
 
     def line(self, y: int, width: int) -> Strip:
         """Draw the rule with the names, or a line of output."""
-        line = Line(width)
+        line = self._look.line(width)
         if y == 0:
             return self._rule(line)
         self._lay_out()
@@ -162,11 +162,19 @@ class Output(Lines):
         line.add(f" {stream} of {name} ", style)
         words = [f"{self._text.dropped:,} bytes before"] if self._text.dropped else []
         words += ["s: other stream"] if len(self._streams) > 1 else []
-        words += ["live"] if self.view.board.cell(*self.place).state is CellState.RUNNING else []
-        words += ["following"] if self.is_following else [f"line {self._top + 1:,} of {len(self._rows):,}"]
-        tail = f" {', '.join(words)} {dash}"
+        words += [self._position()] if self._rows or self._says == "" else []
+        tail = f" {', '.join(words)} {dash}" if words else ""
         line.add(dash * max(line.left - cell_len(tail), 0), DIM)
         return line.add(tail, DIM).strip()
+
+    def _position(self) -> str:
+        assert self.place is not None
+        live = self.view.board.cell(*self.place).state is CellState.RUNNING
+        if live and self.is_following:
+            return "live"
+        last = min(self._top + self._height, len(self._rows))
+        place = f"line {last:,} of {len(self._rows):,}"
+        return f"{place}, f follows" if live else place
 
     def _painted(self, style: Style) -> Style:
         return style if self._look.colored else style.without_color

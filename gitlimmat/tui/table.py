@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from gitlimmat.git.graph import Described
 from gitlimmat.service.board import Board, Cell, CellState
-from gitlimmat.tui.columns import Columns, Detail, lay_out
+from gitlimmat.tui.columns import Columns, Detail, abbreviate, lay_out
 from gitlimmat.tui.facts import empty_text
 from gitlimmat.tui.host import Links
 from gitlimmat.tui.look import Look, slot_of
@@ -81,13 +81,14 @@ class Names(Lines):
 
     def line(self, y: int, width: int) -> Strip:
         """Draw the names of this line."""
-        line, columns = Line(width), self.grid.columns
-        for index, (start, _, test) in enumerate(self.grid.shown(self.view)):
+        line, columns = self.grid.look.line(width), self.grid.columns
+        shown = list(self.grid.shown(self.view))
+        names = abbreviate([clean(self.view.tests[test]) for _, _, test in shown], columns.room)
+        for index, (start, _, test) in enumerate(shown):
             if index % columns.header == y:
                 style = BOLD if test == self.view.column else DIM
                 line.to(self.grid.cells_at + start)
-                name = clean(self.view.tests[test])
-                line.add(name, style, min(cell_len(name), columns.room[index]))
+                line.add(names[index], style, min(cell_len(names[index]), columns.room[index]))
         return line.strip()
 
 
@@ -103,7 +104,8 @@ class Table(Lines):
 
     def line(self, y: int, width: int) -> Strip:
         """Draw the row at this height."""
-        view, line, look = self.view, Line(width), self.grid.look
+        view, look = self.view, self.grid.look
+        line = look.line(width)
         number = view.top + y
         if number >= len(view.rows):
             if y == 1 and not view.rows:
@@ -198,8 +200,7 @@ def cell_text(look: Look, cell: Cell, slot: str, detail: Detail) -> str:
     sign = look.glyph(slot)
     if detail is Detail.SIGN:
         return sign
-    elapsed = _elapsed(cell)
-    time_text = brief(elapsed) if elapsed is not None else ""
+    time_text = _time_text(cell)
     if detail is Detail.TIME:
         return f"{sign} {time_text}"
     if detail is Detail.WORD and cell.state is CellState.RUNNING and time_text:
@@ -210,12 +211,13 @@ def cell_text(look: Look, cell: Cell, slot: str, detail: Detail) -> str:
     return f"{sign} {word:<9} {time_text:>5}"
 
 
-def _elapsed(cell: Cell) -> float | None:
-    if cell.state is CellState.RUNNING:
-        return None if cell.since is None else float(max(int(time.time() - cell.since), 0))
+def _time_text(cell: Cell) -> str:
+    if cell.state is CellState.RUNNING and cell.since is not None:
+        elapsed = max(int(time.time() - cell.since), 0)
+        return f"{elapsed}s" if elapsed < 60 else brief(elapsed)
     if cell.state is CellState.DONE and cell.result is not None:
-        return cell.result.elapsed
-    return None
+        return brief(cell.result.elapsed)
+    return ""
 
 
 def _link_style(style: Style, url: str) -> Style:

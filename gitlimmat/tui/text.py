@@ -5,8 +5,6 @@ Layer: tui.
 
 from __future__ import annotations
 
-import time
-
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
@@ -19,20 +17,24 @@ REVERSE = Style(reverse=True)
 
 
 class Line:
-    """A line that is put together from left to right and never wider than `width` columns."""
+    """A line that is put together from left to right and never wider than `width` columns.
 
-    def __init__(self, width: int) -> None:
+    What is cut off shows as `more`.
+    """
+
+    def __init__(self, width: int, *, more: str = "…") -> None:
         self.left = width
         self._width = width
+        self._more = more
         self._segments: list[Segment] = []
 
     def add(self, text: str, style: Style = PLAIN, width: int | None = None) -> Line:
         """Append text, cut or filled to `width` columns if given, cut at the end of the line."""
         if width is not None:
-            text = fit(text, width)
+            text = fit(text, width, more=self._more)
         size = cell_len(text)
         if size > self.left:
-            text, size = fit(text, self.left), self.left
+            text, size = fit(text, self.left, more=self._more), self.left
         if text:
             self._segments.append(Segment(text, style))
         self.left -= size
@@ -84,8 +86,3 @@ def brief(seconds: float) -> str:
     if hours < 24:
         return f"{hours}h{minutes:02}"
     return f"{hours // 24}d{hours % 24:02}"
-
-
-def clock_text(since: float) -> str:
-    """Return how long ago `since` (seconds since the epoch) was, in whole seconds from the tenth on."""
-    return brief(max(time.time() - since, 0.0))
