@@ -532,11 +532,11 @@ def test_notices_of_a_kind_are_sent_one_after_the_other(board: Board, tmp_path: 
             async with asyncio.timeout(30):
                 while count == 0 and not out.exists():
                     await asyncio.sleep(0.005)
-        for _ in range(2):
+        for count in (1, 2):
             await asyncio.to_thread(fifo.write_text, "go\n")
-        async with asyncio.timeout(30):
-            while out.read_text().count("end") < 2:
-                await asyncio.sleep(0.005)
+            async with asyncio.timeout(30):
+                while out.read_text().count("end") < count:
+                    await asyncio.sleep(0.005)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
