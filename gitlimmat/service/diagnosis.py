@@ -79,6 +79,10 @@ class Place:
             prefix=settings.worktree_prefix,
         )
 
+    def find(self) -> Repository:
+        """Return the repository. Raises: LimmatError when there is none that can be looked at."""
+        return self.repository
+
     def jobs(self) -> int:
         """Return how many jobs run at once, or would if all settings could be read."""
         with suppress(LimmatError):

@@ -37,7 +37,7 @@ def examine(request: Request, *, fix: bool) -> Iterator[Report]:
     """
     place = Place(request)
     yield from _examine(place, checks_machine.CHECKS, fix=False)
-    assert place.repository
+    place.find()
     yield from _examine(
         place, (*checks_machine.LIMITS, *checks_repository.CHECKS, *checks_store.CHECKS), fix=fix
     )
