@@ -106,7 +106,7 @@ class ConfigValue(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
 
 
-class Commit(msgspec.Struct, frozen=True, kw_only=True):
+class Commit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A commit and its tree, both as full hexadecimal object ids."""
 
     id: str
@@ -121,14 +121,14 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A blob or tree kept with a result. `size` is bytes; of a tree, the sum over its files."""
 
     oid: str
     size: int
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The record that a finished job leaves: one JSON line in the results ref.
 
     Units: `started` is seconds since the epoch in UTC, `elapsed` seconds of the monotonic clock.

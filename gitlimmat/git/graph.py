@@ -22,7 +22,7 @@ _SHORTENED = ("refs/heads/", "refs/tags/", "refs/remotes/")
 _HIDDEN = ("refs/limmat/", "refs/notes/", "refs/stash", "refs/bisect/", "refs/rewritten/", "replaced")
 
 
-class Described(msgspec.Struct, frozen=True, kw_only=True):
+class Described(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A commit as it is shown. Texts have no control characters; the longest subjects are cut.
 
     `abbreviated` is as short as `core.abbrev` wants it, `refs` are the names that point at it as
@@ -39,7 +39,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     committed: int
 
 
-class GraphLine(msgspec.Struct, frozen=True, kw_only=True):
+class GraphLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line of the graph: the art at its left, such as `* ` or `|\\ `, and the commit on it, if any."""
 
     art: str

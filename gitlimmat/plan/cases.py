@@ -20,7 +20,7 @@ class JobKey(NamedTuple):
     test: str
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One test on one commit.
 
     `rank` is commit index, negative priority, place in the file: the smaller, the sooner it is started.

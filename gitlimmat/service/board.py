@@ -38,7 +38,7 @@ class Place(NamedTuple):
     test: str
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is true of one place now.
 
     While RUNNING, `since` is when the job started (seconds since the epoch), `directory` where its output is
