@@ -102,6 +102,17 @@ def has_object(objects: pygit2.Repository, oid: str) -> bool:
     return oid in objects
 
 
+def blob_size(objects: pygit2.Repository, oid: str) -> int | None:
+    """Return how many bytes a blob has, without reading it; None when it is missing or damaged."""
+    import pygit2
+
+    try:
+        kind, size = objects.odb.read_header(oid)
+    except (KeyError, ValueError, pygit2.GitError):
+        return None
+    return int(size) if kind == _BLOB else None
+
+
 def list_tree(repository: Repository, oid: str) -> tuple[Listed, ...]:
     """Return everything below a tree, directories before what is in them, in git's order.
 

@@ -90,7 +90,7 @@ class Streams:
 
     @asynccontextmanager
     async def open(self, request: web.BaseRequest) -> AsyncIterator[Stream]:
-        """Begin an answer with events; one whose client goes away just ends.
+        """Begin an answer with events; when its client goes away it just ends.
 
         Raises: RefusedError when there are too many.
         """

@@ -140,7 +140,7 @@ def _art_row(art: str, tests: int) -> str:
 
 def _kind(ref: str) -> str:
     if ref.startswith("tag: "):
-        return "tag"
+        return "ref-tag"
     if ref.startswith("HEAD"):
-        return "head"
-    return "remote" if "/" in ref else "branch"
+        return "ref-head"
+    return "ref"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
@@ -20,11 +19,11 @@ from gitlimmat.web.dispatch import Dispatch
 from gitlimmat.web.guard import Guard
 from gitlimmat.web.live import Streams
 from gitlimmat.web.render import Site
+from gitlimmat.web.threads import Threads
 from gitlimmat.web.words import slug
 
 _RESERVED = ("static", "api", "favicon.svg", "events")
 _SHUTDOWN_S = 1.0
-_THREADS = 4
 
 
 class Pages:
@@ -63,26 +62,29 @@ class Pages:
         """Answer requests until cancelled. Then streams end at once."""
         if self._guard is None:
             raise LimmatError("cannot serve pages: no address was bound")
-        streams = Streams()
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="pages") as threads:
-            sites = [
-                Site(board, prefix, read_only=self._read_only, form_secret=self._guard.form_secret)
-                for board, prefix in zip(self._boards, self._prefixes, strict=True)
-            ]
-            dispatch = Dispatch(sites, self._guard, streams, threads)
-            server = web.Server(dispatch.answer, handler_cancellation=True, access_log=None)
-            runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
-            await runner.setup()
-            try:
-                for each in self._sockets:
-                    await web.SockSite(runner, each).start()
-                await asyncio.Event().wait()
-            finally:
-                streams.close()
-                await runner.cleanup()
+        streams, threads = Streams(), Threads()
+        sites = [
+            Site(board, prefix, read_only=self._read_only, form_secret=self._guard.form_secret)
+            for board, prefix in zip(self._boards, self._prefixes, strict=True)
+        ]
+        dispatch = Dispatch(sites, self._guard, streams, threads)
+        server = web.Server(dispatch.answer, handler_cancellation=True, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        try:
+            for each in self._sockets:  # copies: the sockets stay open for another `serve` after a failure
+                await web.SockSite(runner, each.dup()).start()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            streams.close()
+            await runner.cleanup()
+            threads.close()
 
     def close(self) -> None:
-        """Stop listening, if `serve` was never called."""
+        """Stop listening."""
         for each in self._sockets:
             each.close()
 

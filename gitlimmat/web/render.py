@@ -18,19 +18,17 @@ from aiohttp import web
 from gitlimmat.model import duration
 from gitlimmat.service.board import Board
 from gitlimmat.web import matrix, urls, words
+from gitlimmat.web.ansi import color_rules
 from gitlimmat.web.guard import HEADERS
 
 EPOCH = secrets.token_hex(4)
 """Tells versions of boards of this process from those of another one at the same address."""
 
-_TYPES = {
-    "style.css": "text/css",
-    "live.js": "text/javascript",
-}
+_TYPES = {"style.css": "text/css", "colors.css": "text/css", "live.js": "text/javascript"}
 
 
 class Site:
-    """The pages of one board. `prefix` is the path they are below, `form_secret` is in each of their forms."""
+    """The pages of one board. `prefix` is the path they are below, `form_secret` stands in their forms."""
 
     def __init__(self, board: Board, prefix: str, *, read_only: bool, form_secret: str) -> None:
         self.board = board
@@ -84,7 +82,10 @@ def static_file(name: str) -> tuple[str, bytes, str] | None:
     """Return type, content and a short digest of one of our own files; None when there is none."""
     if name not in _TYPES:
         return None
-    content = resources.files("gitlimmat.web").joinpath("static", name).read_bytes()
+    if name == "colors.css":
+        content = color_rules().encode()
+    else:
+        content = resources.files("gitlimmat.web").joinpath("static", name).read_bytes()
     return _TYPES[name], content, xxhash.xxh3_64_hexdigest(content)[:8]
 
 

@@ -97,7 +97,7 @@ def size(count: int) -> str:
 
 def tally(counts: Counts) -> list[tuple[Look, int]]:
     """Return how many cells look how, the most important first; those that nobody has are left out."""
-    numbers: dict[Outcome | CellState, int] = {**counts.outcomes}
+    numbers: dict[Outcome | CellState, int] = {outcome: count for outcome, count in counts.outcomes.items()}  # noqa: C416
     numbers |= {CellState.RUNNING: counts.running, CellState.WAITING: counts.waiting}
     numbers[CellState.UNKNOWN] = counts.unknown
     return [(LOOKS[state], numbers[state]) for state in LOOKS if numbers.get(state)]
