@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -251,6 +252,23 @@ def test_an_empty_object_is_taken_out_and_written_again(tested: Repo) -> None:
 
     assert set(levels(tested.limmat("doctor"))) == {"ok"}
     assert tested.git("fsck", "--no-dangling") == ""
+
+
+def test_objects_that_are_only_out_of_reach_are_not_given_up(tested: Repo, tmp_path: Path) -> None:
+    """A disk that is not mounted comes back: until then nothing is taken out."""
+    away = tmp_path / "disk"
+    shutil.copytree(tested.path / ".git" / "objects", away)
+    put(tested.path / ".git" / "objects" / "info" / "alternates", f"{away}\n")
+    stored(tested, "/deep/file$").unlink()
+    assert set(levels(tested.limmat("doctor"))) == {"ok"}
+    away.rename(tmp_path / "unplugged")
+
+    said = tested.limmat("doctor", "--fix", status=1)
+    assert f"cannot mend: objects may be out of reach and not lost: '{away}'" in said
+    assert "mended" not in levels(said)
+
+    (tmp_path / "unplugged").rename(away)
+    assert set(levels(tested.limmat("doctor"))) == {"ok"}
 
 
 def test_results_elsewhere_are_mended_there(tested: Repo, tmp_path: Path) -> None:

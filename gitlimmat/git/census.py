@@ -100,6 +100,33 @@ def blob_sizes(repository: Repository, oids: Iterable[str]) -> dict[str, int]:
     return {match[1].decode(): int(match[2]) for match in _OBJECT.finditer(said)}
 
 
+def hidden_objects(repository: Repository, oids: Iterable[str]) -> Path | None:
+    """Return a place that may have some of these objects and cannot be read now; None if there is none.
+
+    That is a file or directory without permission, or a directory of alternates that is not mounted.
+    """
+    top = repository.common_dir / "objects"
+    for place in (top, top / "pack", *(top / oid[:2] / oid[2:] for oid in oids)):
+        try:
+            place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            return place
+        if not os.access(place, os.R_OK):
+            return place
+    return next((place for place in _alternates(top) if not os.access(place, os.R_OK | os.X_OK)), None)
+
+
+def _alternates(objects: Path) -> list[Path]:
+    """Return the other object directories, as gitrepository-layout(5) says."""
+    try:
+        lines = (objects / "info" / "alternates").read_bytes().splitlines()
+    except OSError:
+        return []
+    return [objects / os.fsdecode(line) for line in lines if line and not line.startswith(b"#")]
+
+
 def filesystem_of(path: Path) -> str | None:
     """Return the type of the file system that `path`, or the nearest directory above it, is on.
 

@@ -85,11 +85,11 @@ def _state(place: Place) -> Iterator[Finding]:
     if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
         yield error(f"'{state}' cannot be read and written", "give yourself the permission")
         return
-    foreign = [path for path in sorted(state.iterdir()) if path.owner() != state.owner()]
-    if foreign:
-        yield warning(
-            f"{some(foreign)}: of another user than the directory", "their locks may be out of reach"
-        )
+    out_of_reach = [
+        path for path in sorted(state.iterdir()) if path.exists() and not os.access(path, os.R_OK | os.W_OK)
+    ]
+    if out_of_reach:
+        yield error(f"{some(out_of_reach)} cannot be read and written", "give yourself the permission")
     running = running_jobs(state)
     dead = dead_directories(state)
     if dead:

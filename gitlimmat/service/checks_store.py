@@ -96,18 +96,19 @@ def _consequences(place: Place, found: Survey) -> Iterator[Finding]:
 
 def _restore(place: Place) -> Iterator[str]:
     project = place.project
+    known = {each.digest for each in project.definitions.values()}
     try:
-        found = survey(project.store)
+        found, done = survey(project.store), []
     except BrokenRefError:
-        found = Survey()
-        yield f"made '{RESULTS_REF}' anew, without results"
+        found, done = Survey(), [f"made '{RESULTS_REF}' anew, without results"]
+    restore(project.store, found, project.definitions.values())
+    yield from done
     for fault in found.faults:
         yield f"took out: {fault}"
     for subject, test, _ in sorted(found.bare):
         yield f"forgot the result of '{test}' about '{subject}', whose files are lost; it will be run again"
-    for digest in sorted(found.undefined_digests & {each.digest for each in project.definitions.values()}):
+    for digest in sorted(found.undefined_digests & known):
         yield f"put definition '{digest}' back"
-    restore(project.store, found, project.definitions.values())
 
 
 def _notes(place: Place) -> Iterator[Finding]:

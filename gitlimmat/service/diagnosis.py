@@ -96,7 +96,7 @@ class Place:
 
 
 class Check(NamedTuple):
-    """One check. `mend` cures what `look` has called mendable and yields what it does, at the moment."""
+    """One check. `mend` cures what `look` has called mendable and yields what it has done."""
 
     name: str
     look: Callable[[Place], Iterable[Finding]]

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from gitlimmat.git.census import blob_sizes
+from gitlimmat.errors import StoreError
+from gitlimmat.git.census import blob_sizes, hidden_objects
 from gitlimmat.git.objects import (
     EMPTY_TREE,
     MODE_TREE,
@@ -78,8 +79,14 @@ def restore(store: Store, found: Survey, definitions: Iterable[Definition]) -> N
     """Take out of the results what `found` names as lost, and those results whose files are lost.
 
     A lost definition that is among `definitions` is put back. A ref without usable content is made anew.
-    Raises: LimmatError or OSError when that failed; nothing is changed then.
+    Raises: LimmatError or OSError when that failed, or objects may just be out of reach; nothing is changed
+    then.
     """
+    if hidden := hidden_objects(store.database, found.lost):
+        raise StoreError(
+            f"objects may be out of reach and not lost: '{hidden}' cannot be read",
+            hint="make it readable, or the results that seem to be lost would be",
+        )
     batch = ObjectBatch(store.database)
     known = {each.digest: each.text for each in definitions}
 
