@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Repo
-from waiting import wait_for_file
+from waiting import is_alive, wait_for_file, wait_until
 
 from gitlimmat.service.doctor import examine
 from gitlimmat.service.logfile import Log
@@ -530,3 +530,48 @@ def test_what_may_not_be_written_is_an_error(tested: Repo, monkeypatch: pytest.M
     assert "cannot be read and written" in said
     assert "warning logs" in said
     assert "ok results" in said
+
+
+def test_ordinary_work_leaves_nothing_to_mend(tested: Repo) -> None:
+    """Rewording, forgetting, collecting and another config are no faults."""
+    tested.reword("main", "better words")
+    tested.limmat("run", "HEAD")
+    tested.limmat("forget", "HEAD", "--tests", "unit")
+    tested.limmat("run", "HEAD~1", "--rerun", "all")
+    tested.limmat("gc", "--count", "1")
+    tested.config(
+        CONFIG.replace('"echo style"', '"false"') + '[[tests]]\nname = "new"\ncommand = "kill -9 $$"'
+    )
+    tested.limmat("run", "HEAD", status=1)
+    tested.git("gc", "-q", "--prune=now")
+
+    assert set(levels(tested.limmat("doctor"))) == {"ok"}
+
+
+def test_what_a_killed_run_leaves_is_swept(repo: Repo) -> None:
+    """The directory of its job is named, and goes; its locks went with it."""
+    repo.config('[[tests]]\nname = "unit"\ncommand = "echo $$ >$LIMMAT_ORIGIN/up.log; exec sleep 1000"')
+    repo.commit("first")
+    running = repo.start("run", "HEAD")
+    job = int(wait_for_file(repo.path / "up.log"))
+    running.kill()
+    running.communicate(timeout=60)
+    wait_until(lambda: not is_alive(job), "end of the job")
+
+    assert "leftovers of dead processes" in repo.limmat("doctor")
+    assert "mended   state – removed '" in repo.limmat("doctor", "--fix")
+    assert set(levels(repo.limmat("doctor"))) == {"ok"}
+    assert not [path for path in (repo.path / ".git/limmat/runs").iterdir() if path.is_dir()]
+
+
+def test_any_worktree_will_do(tested: Repo, tmp_path: Path) -> None:
+    """A linked worktree tells of the same results, a bare repository of its own."""
+    tested.git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    tested.git("clone", "-q", "--bare", ".", str(tmp_path / "bare"))
+
+    linked = tested.limmat("doctor", "--repo", str(tmp_path / "linked"))
+    bare = tested.limmat("doctor", "--repo", str(tmp_path / "bare"))
+
+    assert "4 results" in linked
+    assert f"bare repository '{tmp_path / 'bare'}'" in bare
+    assert set(levels(bare)) == set(levels(linked)) == {"ok"}
