@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from colorama import Fore, Style
@@ -14,6 +15,7 @@ from colorama import Fore, Style
 from gitlimmat.git.colors import Palette, Slot
 from gitlimmat.model import Outcome, Result, duration
 
+_NAMED = 4
 _RESET = Style.RESET_ALL
 _ERRORED = Style.BRIGHT + Fore.RED  # two sequences; git's would be one, and scripts may know these bytes
 
@@ -94,6 +96,34 @@ def size(count: int) -> str:
         if value < 1024 or unit == "TiB":
             break
     return f"{value:.1f} {unit}"
+
+
+def result_line(
+    printer: Printer,
+    *,
+    short: str,
+    test: str,
+    width: int,
+    outcome: Outcome,
+    more: str,
+    subject: str,
+    columns: int = 0,
+) -> str:
+    """Return the line of a result: commit, test, outcome with `more`, subject.
+
+    Units: `width` is how many characters names of tests take, `columns` how many a line has, 0: any number.
+    """
+    name = test.ljust(width)
+    if columns:
+        subject = subject[: max(columns - len(f"{short}  {name}  {outcome.value}{more}  "), 0)]
+    text = f"{printer.paint(short, Slot.HASH)}  {name}  {printer.outcome(outcome)}{more}  {subject}"
+    return text.rstrip()
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Return the first few names in one line, with how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def details(

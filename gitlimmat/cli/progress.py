@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitlimmat.cli.output import details, stdout_printer
-from gitlimmat.git.colors import Slot
+from gitlimmat.cli.output import details, first_names, result_line, stdout_printer
 from gitlimmat.git.revision import abbreviations, subjects
 from gitlimmat.model import Commit, Outcome, duration
 from gitlimmat.plan.cases import Case
@@ -22,7 +21,6 @@ from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, S
 from gitlimmat.service.project import Project
 from gitlimmat.service.run import Summary
 
-_NAMED = 4
 _TAIL_LINES = 20
 _TAIL_BYTES = 8192
 _CLEAR = "\r\x1b[K"
@@ -96,28 +94,29 @@ class Progress:
                 _show_tail(output)
 
     def _line(self, event: Ended) -> str:
-        case, commit = event.case, event.case.commit.id
-        short = self._out.paint(self._short[commit], Slot.HASH)
-        name = case.test.name.ljust(self._width)
-        digits = len(self._short[commit])
+        commit = event.case.commit.id
+        short = self._short[commit]
         more = details(
-            event.outcome, event.reason, event.result, known=event.known, commit=commit, digits=digits
+            event.outcome, event.reason, event.result, known=event.known, commit=commit, digits=len(short)
         )
-        text = f"{short}  {name}  {self._out.outcome(event.outcome)}{more}  "
-        subject = self._subjects[commit]
-        if self._columns:
-            used = len(f"{self._short[commit]}  {name}  {event.outcome.value}{more}  ")
-            subject = subject[: max(self._columns - used, 0)]
-        return (text + subject).rstrip()
+        return result_line(
+            self._out,
+            short=short,
+            test=event.case.test.name,
+            width=self._width,
+            outcome=event.outcome,
+            more=more,
+            subject=self._subjects[commit],
+            columns=self._columns,
+        )
 
     def _stopping(self, event: Stopping) -> str:
         why = " after the first failure" if event.after_failure else ""
         if not event.running:
             return f"stopping{why}\n"
-        shown = [f"{case.test.name} on {self._short[case.commit.id]}" for case in event.running[:_NAMED]]
-        more = f" and {len(event.running) - _NAMED} more" if len(event.running) > _NAMED else ""
+        names = [f"{case.test.name} on {self._short[case.commit.id]}" for case in event.running]
         verb, hint = ("killing", "") if event.forced else ("stopping", " (again to kill)")
-        return f"{verb} {', '.join(shown)}{more}{why}{hint}\n"
+        return f"{verb} {first_names(names)}{why}{hint}\n"
 
     def _wipe(self) -> None:
         if self._live:
