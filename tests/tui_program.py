@@ -15,8 +15,8 @@ from tui_words import WAITING, PlainLinks, StillHost, board_of, done, project_of
 
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import Board, Cell, CellState, Place
-from gitlimmat.tui.live import show_live
 from gitlimmat.tui.look import Look
+from gitlimmat.tui.show import show_live
 
 
 class Told:

@@ -14,6 +14,8 @@ from gitlimmat.tui.app import WatchApp
 from gitlimmat.tui.host import Host, Links
 from gitlimmat.tui.look import Look
 
+__all__ = ["Look", "show_live"]
+
 _SIGNALS = (signal.SIGINT, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU)
 
 
