@@ -21,7 +21,7 @@ from gitlimmat import __version__
 from gitlimmat.cli.options import CONTEXT, NAMES, root_callback, with_globals
 from gitlimmat.errors import ConfigError, LimmatError
 
-COMMANDS = ("run", "test", "get", "artifacts", "status", "show", "forget", "gc", "config", "doctor")
+COMMANDS = ("run", "test", "get", "artifacts", "status", "show", "forget", "gc", "config", "doctor", "web")
 _USAGE_ERROR = 129
 _FATAL = 128
 _BROKEN_PIPE = 141

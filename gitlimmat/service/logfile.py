@@ -38,7 +38,7 @@ _MANY = 5
 _WITHIN_S = 60.0
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _OPEN = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_LIBRARIES = ("asyncio", "aiohttp")
+_LIBRARIES = ("asyncio", "aiohttp", "gitlimmat")
 
 
 class PartFailedError(LimmatError):
@@ -87,7 +87,7 @@ class Log:
 
     @contextmanager
     def of_libraries(self) -> Iterator[None]:
-        """Let what asyncio and the web server log go here, and not across the screen."""
+        """Let what asyncio, the web server and our pages log go here, and not across the screen."""
         before = []
         for name in _LIBRARIES:
             logger = logging.getLogger(name)

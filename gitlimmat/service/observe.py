@@ -6,21 +6,28 @@ Layer: service.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.ends import Ends, EndsReader
+from gitlimmat.git.follow import Follower, News
 from gitlimmat.git.graph import Described, GraphLine, read_graph
-from gitlimmat.model import Commit, Result, subject_of
+from gitlimmat.model import Commit, subject_of
 from gitlimmat.service.board import Board, Cell, CellState, Place
+from gitlimmat.service.cells import done
+from gitlimmat.service.logfile import Log
 from gitlimmat.service.newest import newest_results, standing_result
 from gitlimmat.service.project import Project
-from gitlimmat.store.runs import running_jobs
+from gitlimmat.service.session import run_loop, with_signals
+from gitlimmat.store.runs import RunningJob, running_jobs
 
 _ESTIMATED_FROM = 9
-_POLL_S = 1.0
+_SETTLING_S = 0.05
+_JOBS_S = 0.5
+_ALL = News.REFS | News.RESULTS | News.CONFIG
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,18 +43,33 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observer:
-    """Keeps the board of one project as new as it is told to. `base` is the user's, None to find it."""
+    """Keeps the board of one project true without running anything.
 
-    def __init__(self, project: Project, base: str | None) -> None:
+    `base` is the user's, None to find it; `open_again` reads the project anew when its configuration changes.
+    """
+
+    def __init__(self, project: Project, base: str | None, open_again: Callable[[Project], Project]) -> None:
         self.board = Board(project.repository.name, project)
+        self._base = base
+        self._open_again = open_again
         self._project = project
-        self._ends = EndsReader(project.repository, base, project.settings.base)
+        self._ends = self._reader()
         self._drawn: tuple[Ends | None, tuple[GraphLine, ...]] = (None, ())
+        self._jobs: Mapping[Path, RunningJob] = {}
+        self._news = _ALL
+        self._woken = asyncio.Event()
 
     async def refresh(self) -> None:
         """Show what is true now. What cannot be read is a problem on the board."""
-        facts = await asyncio.to_thread(self.read)
+        news, self._news = self._news, News(0)
         board = self.board
+        try:
+            facts = await asyncio.to_thread(self._read, news)
+        except (LimmatError, OSError) as error:
+            board.say("repository", str(error))
+            return
+        board.project = self._project
+        board.say("repository", None)
         board.say("range", facts.problem)
         for test, elapsed in facts.elapsed.items():
             if board.estimate(test) is None:
@@ -55,17 +77,41 @@ class Observer:
         board.show(base=facts.base, head=facts.head, lines=facts.lines, tests=facts.tests, cells=facts.cells)
 
     async def run(self) -> None:
-        """Refresh until cancelled, once a second."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(_POLL_S)
+        """Follow the repository until cancelled."""
+        results = self._project.store.state_dir.parent
+        follower = Follower(self._project.repository, results, self._tell)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follower.run())
+            tasks.create_task(self._look_for_jobs())
+            while True:
+                follower.set_files(self._project.files)
+                await self.refresh()
+                self.board.say("notification", follower.problem)
+                await asyncio.sleep(_SETTLING_S if follower.is_settling else 0)
+                await self._woken.wait()
+                self._woken.clear()
 
-    def read(self) -> Facts:
-        """Return what is true now."""
+    async def _look_for_jobs(self) -> None:
+        """Notice jobs of other processes: that one begins changes nothing that is followed."""
+        while True:
+            if await asyncio.to_thread(running_jobs, self._project.store.state_dir) != self._jobs:
+                self._tell(News.RESULTS)
+            await asyncio.sleep(_JOBS_S)
+
+    def _tell(self, news: News) -> None:
+        self._news |= news
+        self._woken.set()
+
+    def _reader(self) -> EndsReader:
+        return EndsReader(self._project.repository, self._base, self._project.settings.base)
+
+    def _read(self, news: News) -> Facts:
+        problem = None
+        if news & (News.CONFIG | News.GONE):
+            problem = self._reload()
         ends = self._ends.read()
-        problem = ends.problem
         lines = self._drawn[1]
-        if ends != self._drawn[0]:
+        if news & ~News.RESULTS or ends != self._drawn[0]:
             try:
                 lines = self._graph(ends)
                 self._drawn = (ends, lines)
@@ -73,20 +119,61 @@ class Observer:
                 problem = error.message
         commits = [line.commit for line in lines if line.commit is not None]
         cells, tests = known_cells(self._project, commits)
+        self._jobs = running_jobs(self._project.store.state_dir)
         return Facts(
             base=ends.base_name,
             head=ends.head_name,
             lines=lines,
             tests=tests,
-            cells=cells | running_cells(self._project, commits, cells),
+            cells=cells | running_cells(self._project, commits, cells, self._jobs),
             elapsed=_elapsed(cells, commits, tests),
-            problem=problem,
+            problem=ends.problem or problem,
         )
+
+    def _reload(self) -> str | None:
+        """Read the configuration again; say why if it cannot be used and that before is still in use."""
+        before = self._project
+        try:
+            self._project = self._open_again(before)
+        except LimmatError as error:
+            return error.message
+        if self._project.settings.base != before.settings.base or not self._project.inherit(before):
+            self._ends = self._reader()
+        return None
 
     def _graph(self, ends: Ends) -> tuple[GraphLine, ...]:
         if ends.head is None or ends.base is None:
             return ()
         return read_graph(self._project.repository, ends.base, ends.head)
+
+
+def serve_observed(
+    observers: Sequence[Observer], serve: Callable[[], Coroutine[object, object, None]], log: Log
+) -> None:
+    """Follow repositories and run `serve` beside that until a signal ends it."""
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        ended = False
+
+        def stop() -> None:
+            nonlocal ended
+            ended = True
+            task.cancel()
+
+        with_signals(stop)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(serve())
+                for observer in observers:
+                    tasks.create_task(observer.run())
+        except asyncio.CancelledError:
+            if not ended:
+                raise
+
+    with log.of_libraries():
+        run_loop(work())
 
 
 def known_cells(project: Project, commits: Sequence[Described]) -> tuple[dict[Place, Cell], tuple[str, ...]]:
@@ -102,24 +189,21 @@ def known_cells(project: Project, commits: Sequence[Described]) -> tuple[dict[Pl
             for test in project.tests:
                 found = standing_result(view, subject_of(test, plain), project.definitions[test.name])
                 if found is not None:
-                    cells[Place(commit.id, test.name)] = known_cell(found)
+                    cells[Place(commit.id, test.name)] = done(found, known=True)
         return cells, tuple(test.name for test in project.tests)
     for commit in commits:
         for name, newest in newest_results(view, Commit(id=commit.id, tree=commit.tree)).items():
-            cells[Place(commit.id, name)] = known_cell(newest.result)
+            cells[Place(commit.id, name)] = done(newest.result, known=True)
     return cells, tuple(sorted({place.test for place in cells}))
 
 
-def known_cell(result: Result) -> Cell:
-    """Return the cell of a result that was there before."""
-    return Cell(state=CellState.DONE, outcome=result.outcome, reason=result.reason, result=result, known=True)
-
-
 def running_cells(
-    project: Project, commits: Sequence[Described], known: Mapping[Place, Cell]
+    project: Project,
+    commits: Sequence[Described],
+    known: Mapping[Place, Cell],
+    jobs: Mapping[Path, RunningJob],
 ) -> dict[Place, Cell]:
     """Return a cell for each place whose job some process is running now."""
-    jobs = running_jobs(project.store.state_dir)
     if not jobs:
         return {}
     places: dict[tuple[str, str], list[Place]] = {}

@@ -14,13 +14,15 @@ from aiohttp import web
 from gitlimmat.errors import LimmatError
 from gitlimmat.service.board import Board
 from gitlimmat.web import urls
-from gitlimmat.web.address import Address, bracketed, listen
+from gitlimmat.web.address import Address, bracketed, listen, parse_address
 from gitlimmat.web.dispatch import Dispatch
 from gitlimmat.web.guard import Guard
 from gitlimmat.web.live import Streams
 from gitlimmat.web.render import Site
 from gitlimmat.web.threads import Threads
 from gitlimmat.web.words import slug
+
+__all__ = ["Address", "Pages", "parse_address"]
 
 _RESERVED = ("static", "api", "favicon.svg", "events")
 _SHUTDOWN_S = 1.0

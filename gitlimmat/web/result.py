@@ -14,7 +14,7 @@ from gitlimmat.git.commit import FullCommit, read_full_commit
 from gitlimmat.model import Outcome, Result
 from gitlimmat.service.board import NOTHING, Board, Cell, CellState
 from gitlimmat.service.case import Case, Past, definition_text, read_case, read_past, standing, tests_of
-from gitlimmat.service.observe import known_cell
+from gitlimmat.service.cells import done
 from gitlimmat.service.project import Project
 from gitlimmat.web.artifacts import Directory, find_artifact
 from gitlimmat.web.definition import command_of, pretty
@@ -140,7 +140,7 @@ def _load(project: Project, cell: Cell, oid: str, test: str, newest: str, wanted
     case = find_case(project, oid, test)
     shown = attempt(case, cell, wanted.at)
     if shown is not None and (wanted.at is not None or cell.state is CellState.UNKNOWN):
-        cell = known_cell(shown)
+        cell = done(shown, known=True)
     streams = _streams(cell, shown)
     stream = wanted.stream if wanted.stream in streams else next(iter(streams), "")
     part, trouble = _part(project, case.commit, cell, shown, test, stream, wanted.page)
@@ -243,7 +243,7 @@ def _cells(project: Project, oid: str, present: dict[str, Cell]) -> tuple[FullCo
         if test not in cells:
             result = standing(project, view, commit, test)
             if result is not None or not present:
-                cells[test] = known_cell(result) if result is not None else NOTHING
+                cells[test] = done(result, known=True) if result is not None else NOTHING
     return commit, cells
 
 
