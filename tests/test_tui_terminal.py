@@ -55,7 +55,10 @@ def start(repo: Repo, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
         )
         opened.append(terminal)
         if shell:
-            terminal.type(f"PS1='prompt$ '; {shlex.join(argv)}")
+            command = tmp_path / "git-shown"
+            command.write_text(f"#!/bin/sh\nexec {shlex.join(argv)}\n")
+            command.chmod(0o755)
+            terminal.type(f"PS1='prompt$ ' PATH={tmp_path}:$PATH; git shown")
             terminal.keys("Enter")
         terminal.wait_for("q quit", "third")
         return Shown(repo, terminal, fifo)
@@ -217,9 +220,13 @@ def test_an_error_in_the_view_ends_the_program_with_it(start: Callable[..., Show
     assert shown.terminal.mode("alternate_on") == "0"
 
 
-def test_ctrl_z_gives_the_shell_back_and_fg_the_screen(start: Callable[..., Shown]) -> None:
-    """The program stops like any other job of the shell, and draws everything anew when it goes on."""
-    shown = start(shell=True)
+@pytest.mark.parametrize("handler", ["", "loop"])
+def test_ctrl_z_gives_the_shell_back_and_fg_the_screen(start: Callable[..., Shown], handler: str) -> None:
+    """It stops below git like any other job of the shell, and draws everything anew when it goes on.
+
+    The loop may have a handler of its own for the signal, which is then the one that stops.
+    """
+    shown = start("unicode", "yes", "", handler, shell=True)
 
     shown.terminal.keys("C-z")
     shown.terminal.wait_for("Stopped", "prompt$")

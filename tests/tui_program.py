@@ -1,12 +1,13 @@
 """A program that shows a board of a repository and changes it as it is told through a fifo.
 
-Usage: tui_program.py <repository> <fifo> [<glyphs> [<colored> [<several>]]]
+Usage: tui_program.py <repository> <fifo> [<glyphs> [<colored> [<several> [<handler>]]]]
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -66,9 +67,12 @@ class Told:
 
 
 async def main(
-    path: str, fifo: str, glyphs: str = "unicode", colored: str = "yes", several: str = ""
+    path: str, fifo: str, glyphs: str = "unicode", colored: str = "yes", several: str = "", handler: str = ""
 ) -> None:
-    """Show boards until stopped."""
+    """Show boards until stopped; with `handler` the loop stops the program on SIGTSTP."""
+    if handler:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTSTP, os.kill, os.getpid(), signal.SIGSTOP)
     project = project_of(Path(path))
     boards = [board_of(project, "main", "topic")]
     if several:

@@ -283,7 +283,8 @@ class Actions:
         self._app.redraw()
 
     def do_suspend(self) -> None:
-        self._app.action_suspend_process()
+        if self._app.driver is not None:
+            self._app.driver.suspend()
 
 
 _HELP_SCROLLS = {"up": -1, "down": 1, "page_up": -10, "page_down": 10, "first": -999, "last": 999}

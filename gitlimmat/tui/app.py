@@ -96,6 +96,11 @@ class WatchApp(App[None]):
             self._exception_event.set()
         self._close_messages_no_wait()
 
+    @property
+    def driver(self) -> Terminal | None:
+        """The terminal; None in tests without one."""
+        return self._driver if isinstance(self._driver, Terminal) else None
+
     def hang_up(self) -> None:
         """The terminal is gone: so are we."""
         self.host.stop()
@@ -136,8 +141,7 @@ class WatchApp(App[None]):
         self._due = None
         loop = asyncio.get_running_loop()
         try:
-            driver = self._driver
-            if isinstance(driver, Terminal) and driver.is_behind:
+            if self.driver is not None and self.driver.is_behind:
                 self._due = loop.call_later(_BEHIND_S, self._draw)
                 return
             self._drawn = loop.time()
@@ -177,8 +181,7 @@ class WatchApp(App[None]):
     def _tick_now(self) -> None:
         self._tick = None
         try:
-            driver = self._driver
-            if not (isinstance(driver, Terminal) and driver.is_behind):
+            if self.driver is None or not self.driver.is_behind:
                 self.table.repaint_running()
                 self.facts.repaint_line(1)
             self._tick_soon()

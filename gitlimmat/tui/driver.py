@@ -3,7 +3,7 @@
 Layer: tui.
 
 Textual's own driver (8.2) looks for input ten times a second, and blocks its caller when the terminal takes
-no more output. It stops only this process on Ctrl-Z, not `git` above it, so that the shell waits for ever.
+no more output. On Ctrl-Z it stops only this process, not `git` above it, so that the shell waits for ever.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Terminal(LinuxDriver):
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
+        before = signal.getsignal(signal.SIGTSTP)
+        self._others_stop = getattr(before, "__name__", "") == "_sighandler_noop"  # the loop has a handler
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._file = cast("Any", _Screen(sys.__stdout__))
         self._wake: tuple[int, int] | None = None
@@ -95,10 +97,11 @@ class Terminal(LinuxDriver):
         """Cells are enough."""
 
     def _sigtstp_application(self, *_: object) -> None:
-        """Give the terminal back, and stop with all of the foreground job: the shell waits for that."""
+        """Give the terminal back, and stop, unless the loop has a handler that does so."""
         if self._active:
             self._pause()
-        os.kill(0, signal.SIGSTOP)
+        if not self._others_stop:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def _sigcont_application(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         """Take the terminal again, also when something else stopped us."""
@@ -106,6 +109,11 @@ class Terminal(LinuxDriver):
             self._pause()
         self.start_application_mode()
         self._loop.call_soon(self._app.redraw)  # type: ignore[attr-defined]
+
+    def suspend(self) -> None:
+        """Stop as Ctrl-Z does: all of the foreground job, which is what the shell waits for."""
+        self._pause()  # first, as the shell takes the terminal as soon as the others have stopped
+        os.kill(0, signal.SIGTSTP)
 
     def _pause(self) -> None:
         self.stop_application_mode()
