@@ -24,7 +24,8 @@ DESCRIPTION = (
 RESOURCES = (
     "A resource is a pool of tokens that jobs share: boards, licenses, ports, or just leave to use much "
     "memory. A job that needs tokens waits until it can have all of them, and holds up nobody else "
-    "meanwhile. A resource is written as its name, which makes one token, or as a table with these keys, "
+    "meanwhile. Each process has its own pool, unless `limmat.sharedResource` names the resource. A resource "
+    "is written as its name, which makes one token, or as a table with these keys, "
     "exactly one of `count` and `tokens` being given:",
 )
 
