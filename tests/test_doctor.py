@@ -8,6 +8,8 @@ import re
 import resource
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +18,7 @@ import pytest
 from conftest import Repo
 from waiting import is_alive, wait_for_file, wait_until
 
-from gitlimmat.service.doctor import examine
 from gitlimmat.service.logfile import Log
-from gitlimmat.service.request import Request
 
 CONFIG = """
 [[tests]]
@@ -499,34 +499,38 @@ def test_a_full_disk_is_an_error(tested: Repo, small_disk: Path) -> None:
     assert f"MiB free in '{small_disk}'" in "".join(levels(said)["error"])
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become someone else")
-def test_what_may_not_be_written_is_an_error(tested: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As another user, who owns nothing here: each thing is named, nothing fails as a whole."""
-    monkeypatch.chdir(tested.path)
-    for path in (*tested.path.parents, *Path(tested.environment["HOME"]).rglob("*")):
-        if path.is_dir() and path.is_relative_to("/tmp") and path != Path("/tmp"):
-            path.chmod(0o755)
-    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
-    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
-    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "*")
-    (tested.path / ".git" / "limmat").chmod(0o700)
-    assert {each.level for each in examine(Request(), fix=False)} == {"ok"}  # and all modules are there
-    out, into = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            lines = [f"{each.level} {each.check} {each.detail}\n" for each in examine(Request(), fix=True)]
-            os.write(into, "".join(lines).encode())
-        finally:
-            os._exit(0)
-    os.close(into)
-    with os.fdopen(out) as reading:
-        said = reading.read()
-    os.waitpid(child, 0)
+AS_NOBODY = """
+import os
+from gitlimmat.service.doctor import examine
+from gitlimmat.service.request import Request
+assert {each.level for each in examine(Request(), fix=False)} == {"ok"}  # all modules are there by now
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+for each in examine(Request(), fix=True):
+    print(each.level, each.check, each.detail)
+"""
 
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become someone else")
+def test_what_may_not_be_written_is_an_error(tested: Repo) -> None:
+    """As another user, who owns nothing here: each thing is named, nothing fails as a whole."""
+    top = Path(tempfile.gettempdir())
+    for path in (*tested.path.parents, *Path(tested.environment["HOME"]).rglob("*")):
+        if path.is_dir() and path.is_relative_to(top) and path != top:
+            path.chmod(0o755)
+    (tested.path / ".git" / "limmat").chmod(0o700)
+    trusting = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    said = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY],
+        cwd=tested.path,
+        env=tested.environment | trusting,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert "error state '" in said
     assert "cannot be read and written" in said
     assert "warning logs" in said
     assert "ok results" in said
