@@ -8,6 +8,7 @@ say, and it is asked again only when a ref or the configuration is no longer wha
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -94,7 +95,7 @@ class EndsReader:
     def _read(self) -> tuple[_End, _End]:
         self._notice_another_repository()
         for directory in (self._repository.common_dir, self._repository.git_dir):
-            if not directory.is_dir():
+            if not os.path.isdir(directory):  # noqa: PTH112 - that of a Path may raise
                 problem = f"there is no repository at '{directory}'"
                 return _End("HEAD", None, problem), _End(self._given or "", None, problem)
         try:
