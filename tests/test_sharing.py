@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import Repo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import wait_until
@@ -447,3 +448,28 @@ while not end.exists():
     finally:
         (tmp_path / "end").touch()
         assert [process.wait() for process in processes] == [0, 0]
+
+
+def test_two_runs_use_one_thing_in_turn(make_repo: Callable[..., Repo], tmp_path: Path) -> None:
+    """Jobs of two repositories that share a resource on this host never have it at once, and all run."""
+    repos = [make_repo(name) for name in ("one", "two")]
+    repos[0].git("config", "--global", "limmat.sharedResource", "db")
+    for repo in repos:
+        repo.config(
+            f"""
+            resources = ["db"]
+            [[tests]]
+            name = "unit"
+            command = "mkdir {tmp_path}/busy && sleep 0.01 && rmdir {tmp_path}/busy"
+            resources = ["db"]
+            """
+        )
+        for number in range(5):
+            repo.commit(f"c{number}")
+
+    processes = [repo.start("run", "main~4..main") for repo in repos]
+
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, (output, errors)
+        assert output.count(b"passed") >= 4
