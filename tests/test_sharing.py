@@ -407,6 +407,41 @@ def test_all_schedules_come_to_their_end_when_they_share(
     asyncio.run(work())
 
 
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(), st.integers(1, 3), st.integers(2, 4))
+def test_all_schedules_come_to_their_end_when_processes_share(
+    tmp_path: Path, seed: int, jobs: int, count: int
+) -> None:
+    """Looking again from time to time is enough between processes, whatever each of them waits for."""
+    choice = random.Random(seed)
+    clock = Clock()
+    processes = [Sharing(3, HostLocks(tmp_path, refuse_warning), clock=clock) for _ in range(2)]
+    schedules = [
+        random_schedule(choice, choice.choice(processes).share(jobs=jobs, resources=("db", "gpu")))
+        for _ in range(count)
+    ]
+    running: list[tuple[Schedule, Start]] = []
+
+    def advance(schedule: Schedule) -> None:
+        running.extend((schedule, start) for start in schedule.start())
+        assert len(running) <= jobs
+        held = [token for _, start in running for token in start.tokens.items()]
+        values = [(name, value) for name, values in held for value in values]
+        assert len(values) == len(set(values))
+
+    idle = 0
+    while not all(schedule.done for schedule in schedules):
+        if running and choice.random() < 0.5:
+            schedule, start = running.pop(choice.randrange(len(running)))
+            schedule.finished(start.case.key, Outcome.PASSED)
+            advance(schedule)
+        clock.now += choice.uniform(0.02, 0.2)
+        for schedule in choice.sample(schedules, k=len(schedules)):
+            advance(schedule)
+        idle = 0 if running else idle + 1
+        assert idle < 30, "nobody starts anything"
+
+
 def test_two_processes_take_turns(tmp_path: Path) -> None:
     """Two that want one token all the time have it about equally often, and never both."""
     code = """
