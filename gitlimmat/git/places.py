@@ -117,7 +117,8 @@ def survey(ground: Ground) -> dict[str, Place]:
         is_ours = directory in (repository.common_dir, repository.git_dir)
         found.directory(directory, News.GONE if is_ours else News.RESULTS, is_main=True)
     found.files(repository.common_dir, News.CONFIG, "config")
-    found.files(repository.common_dir, News.REFS, "packed-refs", lock="packed-refs.lock")
+    # packed-refs.lock is taken for each checkout in any worktree, ours too: it says nothing when it goes
+    found.files(repository.common_dir, News.REFS, "packed-refs")
     found.files(repository.git_dir, News.CONFIG, "config.worktree")
     found.files(repository.git_dir, News.REFS, "HEAD", "rebase-merge", "rebase-apply", lock="HEAD.lock")
     for directory in {repository.common_dir, repository.git_dir}:
