@@ -28,6 +28,7 @@ _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4096}\x1b
 _MOVES = re.compile("[\r\b]")
 _CONTROL = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10)} | {0x7F: "␡"}
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_COLOR_SPACE = re.compile(r"([34]8:2):[0-9]*:(?=[0-9]+:[0-9]+:[0-9])")
 _LINK = re.compile(r"https?://[!-~]+")
 _LONGEST = 1 << 16  # characters in a line that is overwritten in place
 _STYLES = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike"}
@@ -179,6 +180,7 @@ def _classes(style: Style) -> str:
 @lru_cache(maxsize=4096)
 def _apply(style: Style, parameters: str) -> Style:
     """Return the style after `ESC [ parameters m`."""
+    parameters = _COLOR_SPACE.sub(r"\1:", parameters)
     numbers = [int(word[:6] or 0) for word in re.split("[;:]", parameters)]
     front, back, marks = style.front, style.back, set(style.marks)
     while numbers:
@@ -213,6 +215,7 @@ def _extended(numbers: list[int]) -> str | None:
     if kind == 2 and len(numbers) >= 3:
         channels = [numbers.pop(0) for _ in range(3)]
         return "x" + "".join(f"{min(channel, 255) >> 4:x}" for channel in channels)
+    numbers.clear()  # who knows what the rest means
     return None
 
 

@@ -52,7 +52,7 @@ class ApiResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A test on a commit. `outcome` is null unless `state` is `done`; `since` is when a running job began."""
+    """A test on a commit. `outcome` is null unless it is done; `known_from` is the commit that was run."""
 
     test: str
     state: CellState
@@ -62,7 +62,7 @@ class ApiCell(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None
     elsewhere: bool
     elapsed: float | None
-    commit: str | None
+    known_from: str | None
     url: str
 
 
@@ -236,7 +236,7 @@ def _cell(site: Site, commit: str, test: str, cell: Cell) -> ApiCell:
         since=cell.since,
         elsewhere=cell.elsewhere,
         elapsed=result.elapsed if result is not None else None,
-        commit=result.commit if result is not None else None,
+        known_from=result.commit if result is not None else None,
         url=site.place(commit, test),
     )
 
