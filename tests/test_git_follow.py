@@ -408,14 +408,13 @@ def test_repository_is_removed_replaced_and_back(
     run(scenario())
 
 
-@BOTH
-def test_renamed_ancestor_is_a_repository_gone(grown: Repo, tmp_path: Path, means: Means) -> None:
+def test_renamed_ancestor_is_a_repository_gone(grown: Repo, tmp_path: Path) -> None:
     """Renaming a directory above takes the repository from its place without touching it."""
     deep = tmp_path / "a" / "b" / "clone"
     grown.git("clone", "-q", ".", str(deep))
 
     async def scenario() -> None:
-        async with following(deep, means=means) as followed:
+        async with following(deep) as followed:
             await asyncio.to_thread((tmp_path / "a").rename, tmp_path / "elsewhere")
             await followed.told.until(GONE)
             await asyncio.to_thread((tmp_path / "elsewhere").rename, tmp_path / "a")
@@ -423,8 +422,6 @@ def test_renamed_ancestor_is_a_repository_gone(grown: Repo, tmp_path: Path, mean
             await asyncio.to_thread(grown.git, "-C", str(deep), "branch", "new")
             await followed.told.until(REFS)
 
-    if means is Means.PORTABLE:
-        pytest.skip("found by the look each minute")
     run(scenario())
 
 
@@ -497,28 +494,64 @@ def test_lost_events_tell_everything(grown: Repo, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("number", "limit"), [(errno.ENOSPC, "max_user_watches"), (errno.EMFILE, "max_user_instances")]
+    ("number", "limit"),
+    [(errno.ENOSPC, "max_user_watches"), (errno.EMFILE, "max_user_instances"), (errno.ENOSYS, None)],
 )
 def test_looks_often_when_watches_are_used_up(
-    grown: Repo, monkeypatch: pytest.MonkeyPatch, number: int, limit: str
+    grown: Repo, monkeypatch: pytest.MonkeyPatch, number: int, limit: str | None
 ) -> None:
     """The limit is named, changes are found all the same, and it is heard again when there is room."""
-
-    def refuse(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
     monkeypatch.setattr(follow, "_OFTEN_S", 0.01)
     monkeypatch.setattr(follow, "_SELDOM_S", 0.5)
+    refused = pytest.MonkeyPatch()
+    tries: list[Path] = []
+
+    def refuse(*_: object) -> int:
+        tries.append(grown.path)
+        raise OSError(number, os.strerror(number))
+
+    refused.setattr(Inotify, "add" if number == errno.ENOSPC else "__init__", refuse)
 
     async def scenario() -> None:
         async with following(grown.path) as followed:
-            with monkeypatch.context() as context:
-                context.setattr(Inotify, "add" if number == errno.ENOSPC else "__init__", refuse)
-                task = asyncio.create_task(followed.follower.run())
-                await followed.told.until(REFS | RESULTS | CONFIG)
-                assert limit in str(followed.follower.problem)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            problem = followed.follower.problem
+            assert f"fs.inotify.{limit} (" in str(problem) if limit else problem is None
+            assert REFS in await followed.after(lambda: grown.git("branch", "new"))
+
+            refused.undo()
+            count = len(tries)
+            await followed.told.until(REFS | RESULTS | CONFIG)
+            assert followed.follower.problem is None
+            assert len(tries) == count
+            assert REFS in await followed.after(lambda: grown.git("branch", "newer"))
+
+    try:
+        run(scenario())
+    finally:
+        refused.undo()
+
+
+def test_hidden_directories_are_looked_at(grown: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that may be passed and not read cannot be watched; its files are looked at."""
+    monkeypatch.setattr(follow, "_OFTEN_S", 0.01)
+    hidden = grown.path / "hidden"
+    hidden.mkdir()
+    add = Inotify.add
+
+    def refuse_hidden(kernel: Inotify, path: bytes, mask: int) -> int:
+        if path == os.fsencode(hidden):  # root, who may run this, may read everything
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return add(kernel, path, mask)
+
+    monkeypatch.setattr(Inotify, "add", refuse_hidden)
+
+    async def scenario() -> None:
+        async with following(grown.path) as followed:
+            followed.follower.set_files([hidden / "limmat.toml"])
+            await asyncio.to_thread((hidden / "limmat.toml").write_text, "a")
+            await followed.told.until(CONFIG)
+            replace_by_rename(hidden / "limmat.toml", "other")
+            await followed.told.until(CONFIG)
 
     run(scenario())
 
