@@ -25,9 +25,9 @@ def cell_facts(board: Board, place: Place, cell: Cell, now: float) -> str:
             return f"waiting{about}{_before(cell)}"
         case CellState.RUNNING:
             time = f" for {_seconds(now - cell.since)}" if cell.since is not None else ""
-            about = f" of about {_rough(estimate)}" if estimate is not None and time else ""
+            about = f", usually {_rough(estimate)}" if estimate is not None and time else ""
             where = " in another process" if cell.elsewhere else ""
-            return f"running{time}{about}{where}{_before(cell)}"
+            return f"running{time}{where}{about}{_before(cell)}"
         case CellState.DONE:
             return _done_facts(place, cell, estimate, now)
 

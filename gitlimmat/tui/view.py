@@ -9,6 +9,8 @@ from gitlimmat.git.graph import Described, GraphLine
 from gitlimmat.service.board import Board, Cell, Place
 from gitlimmat.tui.filter import Filter, contains, parse_filter
 
+_MARGIN = 2
+
 
 class View:
     """One board as one user looks at it.
@@ -120,8 +122,9 @@ class View:
         self.row = self._settle(visible, 1 if visible >= self.row else -1)
 
     def scroll_to_cursor(self) -> None:
-        """Make the cursor's row visible with as little movement as can be."""
-        self.top = min(max(self.top, self.row - self.height + 1), self.row)
+        """Make the cursor's row visible, with what is next to it, and with as little movement as can be."""
+        margin = min(_MARGIN, (self.height - 1) // 3)
+        self.top = min(max(self.top, self.row + margin - self.height + 1), self.row - margin)
         self.top = min(max(self.top, 0), max(len(self.rows) - self.height, 0))
 
     def search(self, text: str, *, forward: bool = True, stay: bool = False) -> bool:
