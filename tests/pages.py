@@ -7,6 +7,7 @@ import http.client
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -182,7 +183,8 @@ def project_of(repo: Repo) -> Project:
 def observer_of(repo: Repo, base: str | None = None) -> Observer:
     """Return an observer of a repository, which has looked once."""
     observer = Observer(project_of(repo), base, lambda before: before)
-    asyncio.run(observer.refresh())
+    with ThreadPoolExecutor(1) as thread:  # Playwright has a loop in ours
+        thread.submit(lambda: asyncio.run(observer.refresh())).result()
     return observer
 
 
