@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +17,12 @@ import pytest
 from conftest import Repo
 from hypothesis import given
 from hypothesis import strategies as st
+from runner_words import shell
 from waiting import is_alive, wait_until
 
 from gitlimmat.git.graph import Described, GraphLine
 from gitlimmat.model import Outcome, Result
+from gitlimmat.runner.host import Host, Stop
 from gitlimmat.service.announce import Announcer, Message, desktop, run_limited
 from gitlimmat.service.board import Board, Cell, CellState, Place
 from gitlimmat.service.notice import Event, Facts, Memory, Notice, Notices, decide, describe
@@ -206,18 +208,18 @@ class Heard:
             self.board.put([commit], test, done(Place(commit, test), outcome))
 
 
-def hear(board: Board, path: Path, act: Callable[[Heard], object], idle_after_s: float = 0.0) -> list[str]:
-    """Run `act`, a coroutine function, while notices are sent; return what was told."""
+def hear(
+    board: Board, path: Path, act: Callable[[Heard], Awaitable[None]], idle_after_s: float = 0.0
+) -> list[str]:
+    """Run `act` while notices are sent; return what was told."""
 
     async def main() -> list[str]:
         heard = Heard(board, path, idle_after_s)
-        running = asyncio.create_task(heard.notices.run())
-        await asyncio.sleep(0)
-        try:
-            await act(heard)  # type: ignore[misc]
-        finally:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(heard.notices.run())
+            await asyncio.sleep(0)
+            await act(heard)
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
         assert heard.warnings == []
         return heard.lines()
 
@@ -515,6 +517,34 @@ def test_what_a_command_leaves_in_the_background_lives_on(tmp_path: Path) -> Non
     with fifo.open("w") as out:
         out.write("go\n")
     wait_until(ended.exists, "what was left")
+
+
+def test_the_host_of_the_jobs_leaves_a_command_alone(tmp_path: Path) -> None:
+    """A command, and what it leaves behind, is not taken for what a job has left."""
+    fifo, out, jobs = tmp_path / "fifo", tmp_path / "told", tmp_path / "jobs"
+    os.mkfifo(fifo)
+    jobs.mkdir()
+    handle = os.open(fifo, os.O_RDWR)  # so that nobody waits for the other side
+
+    async def main() -> None:
+        announcer = Announcer(f"(read x <{fifo}; echo $x >>{out}) & echo begun >>{out}; wait", pytest.fail)
+        async with Host() as host:
+            sending = asyncio.create_task(announcer.send(MESSAGE))
+            async with asyncio.timeout(30):
+                while not out.exists():
+                    await asyncio.sleep(0.005)
+            for _ in range(3):
+                end = await host.run(shell("sleep 5 & true", jobs), Stop())
+                assert (end.exit_status, end.strays) == (0, 1)
+        os.write(handle, b"spared\n")
+        async with asyncio.timeout(30):
+            await sending
+
+    try:
+        asyncio.run(main())
+    finally:
+        os.close(handle)
+    assert out.read_text().split() == ["begun", "spared"]
 
 
 def test_notices_of_a_kind_are_sent_one_after_the_other(board: Board, tmp_path: Path) -> None:
