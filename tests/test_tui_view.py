@@ -21,7 +21,7 @@ from gitlimmat.tui.columns import Detail, lay_out
 from gitlimmat.tui.facts import cell_facts, empty_text, stopping_text
 from gitlimmat.tui.filter import contains, parse_filter
 from gitlimmat.tui.keys import ACTIONS, KEYS, footer_keys
-from gitlimmat.tui.logtext import LogText, clean_line, pieces, shifted, wrapped
+from gitlimmat.tui.logtext import LogText, clean_line, pieces, rows_needed, shifted, wrapped
 from gitlimmat.tui.look import Look
 from gitlimmat.tui.table import cell_text
 from gitlimmat.tui.text import Line, brief, clean, fit
@@ -152,11 +152,13 @@ def test_only_colors_of_output_are_kept(chunks: list[bytes], step: int) -> None:
 @given(BYTES, st.integers(2, 30))
 def test_wrapped_lines_fit_and_lose_nothing(chunks: list[bytes], width: int) -> None:
     """A long line takes as many lines as it needs, none too wide."""
-    line = pieces("", clean_line(b"".join(chunks).decode(errors="replace").replace("\n", " ")))
+    raw = clean_line(b"".join(chunks).decode(errors="replace").replace("\n", " "))
+    line = pieces("", raw)
 
     rows = wrapped(line, width)
 
     assert all(sum(cell_len(text) for text, _ in row) <= width for row in rows)
+    assert rows_needed(raw, width) == len(rows)
     assert "".join(text for row in rows for text, _ in row) == "".join(text for text, _ in line)
     assert sum(cell_len(text) for text, _ in shifted(line, 5)) <= max(
         sum(cell_len(text) for text, _ in line) - 5, 0
@@ -181,7 +183,7 @@ def test_huge_output_takes_bounded_memory() -> None:
         text.feed(line * 1000)
 
     assert text.end == 200_000
-    assert text.end - text.first <= 20_000
+    assert text.end - text.first <= 10_000
     assert text.dropped == text.first * 100
     text.feed(b"y" * 1_000_000)
     assert text.rest is not None
@@ -394,7 +396,7 @@ def test_facts_say_all_that_is_known_of_a_cell(topic: Repo) -> None:
             "no result",
             "waiting, takes about 3.0 s, before: failed (exit 1)",
             "running for 12 s in another process, usually 3.0 s",
-            "errored, signal 9, took 1.2 s (usually 3.0 s), 2 hours ago",
+            "errored, signal 9, took 1.2 s (usually 3.0 s), at 15:06:40",
             "errored, build failed",
         ]
 

@@ -15,7 +15,7 @@ from textual.app import App, ComposeResult
 from gitlimmat.service.board import Change
 from gitlimmat.tui.actions import Actions
 from gitlimmat.tui.driver import Terminal
-from gitlimmat.tui.facts import stopping_text
+from gitlimmat.tui.facts import stopping_text, window_title
 from gitlimmat.tui.frame import Facts, Foot, Header, Problems
 from gitlimmat.tui.help import Help
 from gitlimmat.tui.host import Host, Links
@@ -23,6 +23,7 @@ from gitlimmat.tui.keys import ACTIONS, KEYS, Needs
 from gitlimmat.tui.look import Look
 from gitlimmat.tui.output import Output
 from gitlimmat.tui.table import Grid, Names, Table
+from gitlimmat.tui.text import clean
 from gitlimmat.tui.view import View
 
 _FRAME_S = 0.05
@@ -43,7 +44,7 @@ class WatchApp(App[None]):
     def __init__(self, host: Host, links: Links | None, look: Look) -> None:
         super().__init__(driver_class=Terminal, ansi_color=True)
         self.animation_level = "none"
-        self.no_color = False
+        self._filters = []  # colors are `look`'s business, also where NO_COLOR is set
         self.host, self.links, self.look = host, links, look
         self.views = [View(board) for board in host.boards]
         self.view = self.views[0]
@@ -79,6 +80,7 @@ class WatchApp(App[None]):
             self._ends.append(view.board.subscribe(partial(self._hear, view)))
         self._ends.append(self.host.subscribe(self.hear_host))
         self.arrange()
+        self._name_window()
         self.hear_host()
 
     def on_unmount(self) -> None:
@@ -109,13 +111,12 @@ class WatchApp(App[None]):
 
     def _hear(self, view: View, change: Change) -> None:
         try:
+            self._touched = True
+            self._draw_soon()
             if view is not self.view:
-                view.rebuild()
                 return
             self._layout = self._layout or change.layout or change.problems
-            self._touched = True
             self._pending.update(place.commit for place in change.cells)
-            self._draw_soon()
         except Exception as error:
             self._handle_exception(error)
 
@@ -167,11 +168,16 @@ class WatchApp(App[None]):
 
     def _draw_facts(self) -> None:
         self.header.refresh()
+        self._name_window()
         place = self.view.place
         if place is not None and (place.commit in self._pending or self._layout):
             self.facts.refresh()
         if self.is_open:
             self.output.look_again()
+
+    def _name_window(self) -> None:
+        if self.driver is not None:
+            self.driver.set_title(clean(window_title(self.host.boards)))
 
     def _tick_soon(self) -> None:
         """Let the clocks of running jobs go on, while there are any."""
@@ -233,7 +239,7 @@ class WatchApp(App[None]):
         self.view = view
         for part in (self.header, self.problems, self.names, self.table, self.facts, self.output, self.foot):
             part.view = view
-        view.rebuild(keep=True)
+        view.rebuild()
         self._pending.clear()
         self.output.show(view.place if self.is_open else None)
         self.arrange()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _INCOMPLETE_S = 0.05
 _CHUNK = 4096
 _CLOSE_S = 2.0
+_Selector = selectors.PollSelector if sys.platform == "linux" else selectors.SelectSelector
 
 
 class Terminal(LinuxDriver):
@@ -40,6 +41,7 @@ class Terminal(LinuxDriver):
         self._file = cast("Any", _Screen(sys.__stdout__))
         self._wake: tuple[int, int] | None = None
         self._active = False
+        self._title = ""
 
     @property
     def is_behind(self) -> bool:
@@ -54,16 +56,26 @@ class Terminal(LinuxDriver):
         self._active = self._writer_thread is not None  # not when we are in the background
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0
+            self.write("\x1b[22;2t")
+            title, self._title = self._title, ""
+            self.set_title(title)
 
     def write(self, data: str) -> None:
         """Pass output on; what comes while the terminal is not ours is lost."""
         if self._writer_thread is not None:
             self._writer_thread.write(data)
 
+    def set_title(self, title: str) -> None:
+        """Name the window or tab."""
+        if self.input_tty and title != self._title:
+            self.write(f"\x1b]2;{title}\x1b\\")
+        self._title = title
+
     def stop_application_mode(self) -> None:
         """Give the terminal back as it was."""
         if self._active:
             self._active = False
+            self.write("\x1b[23;2t")
             super().stop_application_mode()
 
     def disable_input(self) -> None:
@@ -130,7 +142,7 @@ class Terminal(LinuxDriver):
         assert self._wake is not None
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
-        with selectors.DefaultSelector() as selector:
+        with _Selector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._wake[0], selectors.EVENT_READ)
             while not self.exit_event.is_set():

@@ -5,9 +5,10 @@ Layer: tui. Pure: the clock comes as an argument.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from gitlimmat.model import Result, duration
+from gitlimmat.model import Outcome, Result, duration
 from gitlimmat.service.board import Board, Cell, CellState, Place
 from gitlimmat.tui.filter import Filter
 
@@ -44,7 +45,7 @@ def _done_facts(place: Place, cell: Cell, estimate: float | None, now: float) ->
             parts.append(f"{result.attempts} attempts")
         if cell.known:
             parts.append(known_from(result, place.commit))
-        parts.append(ago(now - result.started))
+        parts.append(moment(result.started, now))
     elif cell.known:
         parts.append("known")
     return ", ".join((word, *parts))
@@ -55,15 +56,13 @@ def known_from(result: Result, commit: str) -> str:
     return "known" if result.commit == commit else f"known from {result.commit[: len('0123456')]}"
 
 
-def ago(seconds: float) -> str:
-    """Return how long ago something was, in one unit."""
-    for size, word in ((86400 * 365, "year"), (86400 * 30, "month"), (86400 * 7, "week"), (86400, "day")):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {word}s ago"
-    for size, word in ((3600, "hour"), (60, "minute")):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)} {word}s ago"
-    return "just now" if seconds < 60 else "1 minute ago"
+def moment(then: float, now: float) -> str:
+    """Return when something was: time of day, before today with the date. It stays true while time passes."""
+    at = time.localtime(then)
+    today = time.localtime(now)
+    if (at.tm_year, at.tm_yday) == (today.tm_year, today.tm_yday):
+        return time.strftime("at %H:%M:%S", at)
+    return time.strftime("on %Y-%m-%d at %H:%M", at)
 
 
 def range_text(board: Board) -> str:
@@ -71,6 +70,21 @@ def range_text(board: Board) -> str:
     if not board.head:
         return ""
     return f"{board.base}..{board.head}" if board.base else board.head
+
+
+def window_title(boards: Sequence[Board]) -> str:
+    """Return what a window is called: names of repositories, and how they are."""
+    return ", ".join(f"{board.name}: {_state_text(board)}" for board in boards)
+
+
+def _state_text(board: Board) -> str:
+    counts = board.counts()
+    bad = counts.outcomes.get(Outcome.FAILED, 0) + counts.outcomes.get(Outcome.ERRORED, 0)
+    words = [f"{bad} failed"] if bad else []
+    words += [f"{counts.running} running"] if counts.running else []
+    if board.problems:
+        words.insert(0, "problem")
+    return ", ".join(words) or ("passed" if counts.outcomes else "nothing known")
 
 
 def counted(number: int, noun: str) -> str:

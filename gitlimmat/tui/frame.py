@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import Board
-from gitlimmat.tui.facts import ago, cell_facts, counted, range_text
+from gitlimmat.tui.facts import cell_facts, counted, moment, range_text
 from gitlimmat.tui.host import Links
 from gitlimmat.tui.keys import Key, footer_keys
 from gitlimmat.tui.look import Look, slot_of
@@ -46,6 +46,9 @@ class Header(Lines):
         for each in self._boards:
             line.add("  " if each is self._boards[0] else " | ", DIM)
             line.add(clean(each.name), (BOLD if each is board else DIM))
+            bad = each.counts().outcomes.get(Outcome.FAILED, 0)
+            if each is not board and bad:
+                line.add(f" {self._look.glyph('failed')} {bad:,}", self._look.style("failed"))
         for text, style in self._facts(board):
             line.add("  ").add(text, style)
         if url and line.left >= len(url) + 2 and self.size.height == 1:
@@ -120,7 +123,7 @@ class Facts(Lines):
             word, comma, rest = text.partition(",")
             return line.add(f"  {self._look.glyph(slot)} {word}", style).add(comma + rest).strip()
         if y == 2:
-            tail = f"  {clean(commit.author)}, {ago(time.time() - commit.committed)}"
+            tail = f"  {clean(commit.author)} {moment(commit.committed, time.time())}"
             room = max(width - 2 - cell_len(tail), width // 2)
             subject = clean(commit.subject)
             line.add("  ").add(

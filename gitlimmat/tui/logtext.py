@@ -11,11 +11,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 from rich.ansi import AnsiDecoder
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.style import Style
 
-_MOST_LINES = 20_000
-_MOST_CHARACTERS = 4_000_000
+_MOST_LINES = 10_000
+_MOST_CHARACTERS = 2_000_000
 _LONGEST_LINE = 8_192
 _LONGEST_COLOR = 256
 
@@ -116,7 +116,7 @@ def _color_after(before: str, line: str) -> str:
     return color if len(color) <= _LONGEST_COLOR else ""
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def pieces(color: str, line: str) -> tuple[Piece, ...]:
     """Return a line as pieces of text with their styles; tabs are blanks, nothing blinks or hides."""
     if "\x1b" not in line and not color:
@@ -136,6 +136,16 @@ def pieces(color: str, line: str) -> tuple[Piece, ...]:
     return tuple(found)
 
 
+def rows_needed(line: str, width: int) -> int:
+    """Return how many lines `wrapped` makes of a line, without making them where that can be told."""
+    if len(line) <= width and line.isascii() and "\t" not in line:
+        return 1
+    visible = _SGR.sub("", line).expandtabs(8)
+    if visible.isascii():
+        return max(-(-len(visible) // width), 1)
+    return 1 if cell_len(visible) <= width else len(wrapped(pieces("", line), width))
+
+
 @lru_cache(256)
 def wrapped(line: tuple[Piece, ...], width: int) -> list[tuple[Piece, ...]]:
     """Return a line as the lines it takes in `width` columns; at least one."""
@@ -144,23 +154,26 @@ def wrapped(line: tuple[Piece, ...], width: int) -> list[tuple[Piece, ...]]:
     left = width
     for text, style in line:
         while text:
-            size = cell_len(text)
-            if size <= left:
-                row.append((text, style))
-                left -= size
-                break
-            head = next(iter(chop_cells(text, left)), "") if left > 1 else ""
-            if cell_len(head) > left:
-                head = ""
+            head = _head(text, left) or ("" if row else text[0])
             if head:
                 row.append((head, style))
+                left -= cell_len(head)
                 text = text[len(head) :]
-            elif not row:
-                row.append((text[:1], style))
-                text = text[1:]
-            rows.append(tuple(row))
-            row, left = [], width
+            if text:
+                rows.append(tuple(row))
+                row, left = [], width
     return [*rows, tuple(row)] if row or not rows else rows
+
+
+def _head(text: str, width: int) -> str:
+    """Return as much of the beginning as fits."""
+    if text.isascii():
+        return text[:width]
+    for index, character in enumerate(text):
+        width -= cell_len(character)
+        if width < 0:
+            return text[:index]
+    return text
 
 
 def shifted(line: tuple[Piece, ...], by: int) -> tuple[Piece, ...]:

@@ -17,7 +17,7 @@ from gitlimmat.errors import LimmatError
 from gitlimmat.model import Stored
 from gitlimmat.service.board import Cell, CellState, Place
 from gitlimmat.tui.facts import short
-from gitlimmat.tui.logtext import LogText, Piece, pieces, shifted, wrapped
+from gitlimmat.tui.logtext import LogText, Piece, pieces, rows_needed, shifted, wrapped
 from gitlimmat.tui.look import Look
 from gitlimmat.tui.reading import follow, live_path, load, streams_of
 from gitlimmat.tui.screenlines import Lines
@@ -193,16 +193,14 @@ class Output(Lines):
         while self._rows and self._rows[-1][0] >= self._next_line:
             self._rows.pop()
         for number in range(self._next_line, text.end):
-            self._rows += self._rows_of(number, *text.line(number))
+            self._rows += self._rows_of(number, text.line(number)[1])
         self._next_line = text.end
         if text.rest is not None:
-            self._rows += self._rows_of(text.end, *text.rest)
+            self._rows += self._rows_of(text.end, text.rest[1])
 
-    def _rows_of(self, number: int, color: str, line: str) -> list[tuple[int, int]]:
-        width = max(self.size.width, 1)
-        if not self.wraps or (len(line) <= width and line.isascii() and "\t" not in line):
-            return [(number, 0)]
-        return [(number, part) for part in range(len(wrapped(pieces(color, line), width)))]
+    def _rows_of(self, number: int, line: str) -> list[tuple[int, int]]:
+        count = rows_needed(line, max(self.size.width, 1)) if self.wraps else 1
+        return [(number, part) for part in range(count)]
 
     def _pieces(self, row: int) -> tuple[Piece, ...]:
         number, part = self._rows[row]

@@ -18,9 +18,9 @@ from gitlimmat.service.board import Board, Cell, CellState, Place
 from gitlimmat.service.show import read_output
 from gitlimmat.tui.logtext import LogText
 
-_EVERY_S = 0.2
-_TAIL = 2_000_000
-_AT_ONCE = 262_144
+_EVERY_S = 0.1
+_TAIL = 1_000_000
+_AT_ONCE = 131_072
 _BIG = 16_000_000
 
 
@@ -74,12 +74,8 @@ async def follow(path: Path, text: LogText, tell: Callable[[], None]) -> None:
         while True:
             if tail.read(text):
                 tell()
-                await asyncio.sleep(_EVERY_S / 10)
-            else:
-                await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_EVERY_S)
     finally:
-        while tail.read(text):
-            tell()
         tail.close()
 
 
