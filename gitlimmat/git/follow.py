@@ -191,15 +191,20 @@ class Follower:
             try:
                 await self._listen_at(places)
             except (FileNotFoundError, NotADirectoryError):
-                continue  # a place has gone meanwhile
+                await asyncio.sleep(_PORTABLE_MS / 1000)  # a place has gone meanwhile
+            except OSError as error:
+                self._cannot_hear(error)
+                await asyncio.sleep(_SELDOM_S)
 
     async def _listen_at(self, places: dict[str, Place]) -> None:
         """Tell what watchfiles says until other places are to be watched."""
         import watchfiles
+        from watchfiles._rust_notify import WatchfilesRustInternalError
 
         def begin() -> None:  # when the places are watched
             if survey(self._ground) != places:
                 self._events.set()
+            self._can_hear(deaf=False)
             self._tell(CHANGES | self._is_another())
 
         changes = watchfiles.awatch(
@@ -211,18 +216,20 @@ class Follower:
             recursive=False,
             ignore_permission_denied=True,
         )
-        asyncio.get_running_loop().call_soon(begin)
-        async with contextlib.aclosing(changes):
-            async for batch in changes:
-                news = NOTHING
-                for change, path in batch:
-                    how = How.LEFT if change is watchfiles.Change.deleted else How.CAME
-                    directory, name = os.path.split(path)
-                    if directory in places:
-                        news |= places[directory].meaning(name, how, is_directory=False).news
-                self._tell_if(news | self._is_another())
-                if survey(self._ground) != places:
-                    return
+        beginning = asyncio.get_running_loop().call_soon(begin)
+        try:
+            async with contextlib.aclosing(changes):
+                async for batch in changes:
+                    removed = {path for change, path in batch if change is watchfiles.Change.deleted}
+                    news = _news_of(places, removed, How.LEFT)
+                    news |= _news_of(places, {path for _, path in batch} - removed, How.CAME)
+                    self._tell_if(news | self._is_another())
+                    if survey(self._ground) != places:
+                        return
+        except WatchfilesRustInternalError as error:
+            raise OSError(errno.ENOSPC, str(error)) from error
+        finally:
+            beginning.cancel()
 
     # looking
 
@@ -244,18 +251,27 @@ class Follower:
             self._tell_if(CHANGES | News.GONE if News.GONE in news else news)
 
 
+def _news_of(places: dict[str, Place], paths: Iterable[str], how: How) -> News:
+    """Return what changes of `paths` mean."""
+    news = NOTHING
+    for path in paths:
+        directory, name = os.path.split(path)
+        if directory in places:
+            news |= places[directory].meaning(name, how, is_directory=False).news
+    return news
+
+
 def explain_deafness(error: OSError) -> str | None:
     """Return what the user can do when the kernel does not tell us of changes, None for nothing."""
-    names = {errno.ENOSPC: "max_user_watches", errno.EMFILE: "max_user_instances"}
-    name = names.get(error.errno or 0)
-    if name is None:
-        return None
+    name = {errno.ENOSPC: "max_user_watches", errno.EMFILE: "max_user_instances"}.get(error.errno or 0)
     try:
-        limit = f" ({(_LIMITS / name).read_text().strip()})"
+        limit = (_LIMITS / name).read_text().strip() if name else None
     except OSError:
-        limit = ""
+        limit = None  # not Linux
+    if limit is None:
+        return None
     return (
-        f"cannot be told of changes: fs.inotify.{name}{limit} is used up; "
+        f"cannot be told of changes: fs.inotify.{name} ({limit}) is used up; "
         f"looking every {_OFTEN_S:.0f} seconds until it is raised with sysctl"
     )
 
