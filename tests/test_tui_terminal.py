@@ -6,14 +6,15 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from conftest import Repo
 from terminal import Terminal
-from waiting import wait_until
+from waiting import is_alive, wait_until
 
 _PROGRAM = Path(__file__).parent / "tui_program.py"
 _CONFIG = "".join(f'[[tests]]\nname = "{name}"\ncommand = "true"\n' for name in ("build", "unit", "lint"))
@@ -41,10 +42,12 @@ def start(repo: Repo, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
     repo.commit("third")
     opened: list[Terminal] = []
 
-    def show(*options: str, columns: int = 80, rows: int = 24, shell: bool = False) -> Shown:
+    def show(
+        *options: str, columns: int = 80, rows: int = 24, shell: bool = False, prefix: Sequence[str] = ()
+    ) -> Shown:
         fifo = tmp_path / "fifo"
         os.mkfifo(fifo)
-        argv = [sys.executable, str(_PROGRAM), str(repo.path), str(fifo), *options]
+        argv = [*prefix, sys.executable, str(_PROGRAM), str(repo.path), str(fifo), *options]
         terminal = Terminal(
             ["bash", "--norc", "-i"] if shell else argv,
             tmp_path,
@@ -290,3 +293,65 @@ def test_several_repositories_are_tabs(start: Callable[..., Shown]) -> None:
     shown.terminal.keys("BTab")
 
     shown.terminal.wait_for("third")
+
+
+def test_the_window_is_named_after_repository_and_state(start: Callable[..., Shown]) -> None:
+    """A glance at the tab tells; afterwards it has its old name."""
+    shown = start()
+    before = "repo: nothing known"
+    wait_until(lambda: shown.terminal.mode("pane_title") == before, "the title")
+
+    shown.tell("done", "0", "unit", "failed", "exit 1")
+    shown.tell("running", "1", "unit", "/nowhere")
+    wait_until(lambda: shown.terminal.mode("pane_title") == "repo: 1 failed, 1 running", "the title")
+    shown.terminal.keys("q", "q")
+
+    assert shown.terminal.wait_for_end() == 0
+    assert "repo" not in shown.terminal.mode("pane_title")
+
+
+def test_a_cancelled_view_gives_the_terminal_back(start: Callable[..., Shown]) -> None:
+    """Cancelling is neither swallowed nor leaves anything behind."""
+    shown = start()
+
+    shown.tell("cancel")
+
+    assert shown.terminal.wait_for_end() == 1
+    assert "CancelledError" in shown.terminal.wait_for("CancelledError")
+    assert shown.terminal.mode("alternate_on") == "0"
+
+
+def test_a_terminal_that_is_gone_ends_it(start: Callable[..., Shown]) -> None:
+    """Without a terminal there is nobody to ask: the watch stops, also where SIGHUP is ignored."""
+    shown = start(prefix=("sh", "-c", 'trap "" HUP; exec "$@"', "sh"))
+    pid = shown.terminal.pid
+
+    shown.terminal.close()
+
+    wait_until(lambda: not is_alive(pid), "the end of the program")
+
+
+def test_a_terminal_that_takes_nothing_holds_nothing_up(start: Callable[..., Shown], tmp_path: Path) -> None:
+    """While the terminal does not read, the loop goes on; it ends when it is told to."""
+    shown = start()
+    pid = shown.terminal.pid
+    master, slave = os.openpty()
+    fifo = tmp_path / "other"
+    os.mkfifo(fifo)
+    argv = [sys.executable, str(_PROGRAM), str(shown.repo.path), str(fifo)]
+    program = subprocess.Popen(argv, stdin=slave, stdout=slave, env=shown.repo.environment)
+    other = Shown(shown.repo, shown.terminal, fifo)
+    assert pid != program.pid
+
+    for number in range(200):
+        other.tell("done", "0", "unit", "failed", "exit", str(number))
+        other.tell("say", "base", "x" * number)
+        other.tell("touch", str(tmp_path / f"alive{number}"))
+        wait_until((tmp_path / f"alive{number}").exists, "the loop")
+    os.kill(program.pid, signal.SIGINT)
+
+    wait_until((tmp_path / "other.over").exists, "the end of the view")
+    program.kill()
+    program.wait()
+    os.close(master)
+    os.close(slave)
