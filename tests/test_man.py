@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ ORDER = (
     ),
     *("FILES", "DIFFERENCES TO LIMMAT", "EXAMPLES", "SEE ALSO"),
 )
+SERVES = re.compile(r"git limmat (watch|web)\b")
+"""Commands that go on until Ctrl-C. They have started when the first line is there."""
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][a-z-]*")
 CONFIG = """
 [[tests]]
@@ -243,18 +246,25 @@ def test_examples_run_and_exit_as_the_page_says(tried: Repo, page: Path) -> None
 
     assert lines
     for line, status in lines:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", line],
             cwd=tried.path,
             env=tried.environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=60,
+            process_group=0,
         )
-        assert done.returncode == status, f"{line}\n{done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr
+        assert process.stdout is not None
+        first, statuses = "", [status]
+        if SERVES.search(line):
+            first = process.stdout.readline()
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: git gets it, too, and dies of it
+            statuses.append(-signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+        assert process.returncode in statuses, f"{line}\n{first}{said}{errors}"
+        assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("topic", ["limmat", "git-limmat-run", "limmat.toml"])

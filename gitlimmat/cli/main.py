@@ -21,7 +21,10 @@ from gitlimmat import __version__
 from gitlimmat.cli.options import CONTEXT, NAMES, root_callback, with_globals
 from gitlimmat.errors import ConfigError, LimmatError
 
-COMMANDS = ("run", "test", "get", "artifacts", "status", "show", "forget", "gc", "config", "doctor", "web")
+COMMANDS = (
+    *("run", "watch", "web", "test", "get", "artifacts", "status", "show"),
+    *("forget", "gc", "config", "doctor"),
+)
 _USAGE_ERROR = 129
 _FATAL = 128
 _BROKEN_PIPE = 141
@@ -179,13 +182,15 @@ def _command_name(arguments: Sequence[str]) -> str | None:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """Give `--rerun` without a value the value it stands for; one may also stand behind it."""
+    """Give `--rerun` and `--notify` without a value the one it stands for."""
     result: list[str] = []
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "--":
             return [*result, word, *rest]
+        if word == "--notify":
+            word = "--notify=true"
         if word == "--rerun":
             word = f"--rerun={rest.pop(0) if rest and rest[0] in _RERUN else 'all'}"
         result.append(word)

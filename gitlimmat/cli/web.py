@@ -43,10 +43,14 @@ def command(
     settings = projects[0].settings
     pages = Pages([observer.board for observer in observers], read_only=True)
     pages.bind(parse_address(settings.http_sockaddr), settings.hostname)
-    sys.stdout.write(f"{pages.url}\n")
-    sys.stdout.flush()
-    serve_observed(observers, pages.serve, open_log("web", projects[0].repository.name, warn))
+    log = open_log("web", projects[0].repository.name, warn)
+    serve_observed(observers, pages.serve, log, lambda: _print(pages.url))
     return 0
+
+
+def _print(url: str) -> None:
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
 
 
 def _open_again(before: Project) -> Project:

@@ -41,6 +41,7 @@ class Cells:
         self._board = board
         self._noted = noted
         self._cells: dict[JobKey, Cell] = {}
+        self._commits: dict[str, Commit] = {}
 
     def __contains__(self, key: JobKey) -> bool:
         return key in self._cells
@@ -57,7 +58,9 @@ class Cells:
 
     def want(self, cases: Mapping[JobKey, list[Case]], outdated: Set[JobKey]) -> list[JobKey]:
         """Have cells for these jobs, and return those that have none yet: new ones, and what is outdated."""
-        self.cases = cases
+        commits = {case.commit.id: case.commit for group in cases.values() for case in group}
+        self._noted(commit for oid, commit in commits.items() if oid not in self._commits)
+        self.cases, self._commits = cases, commits
         self._cells = {k: cell for k, cell in self._cells.items() if k in cases and k not in outdated}
         return [key for key in cases if key not in self._cells]
 

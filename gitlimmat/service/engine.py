@@ -134,7 +134,7 @@ class Engine:
             self._tasks.create_task(self._job(self.project, start, stop))
         if not self.schedule.running:
             self.recorder.hurry()
-        if getattr(self.schedule, "starved", False) and self._again is None:
+        if self.schedule.starved and self._again is None:
             self._again = asyncio.get_running_loop().call_later(_STARVED_S, self._advance_again)
         self._owner.advanced()
 

@@ -148,9 +148,12 @@ class Observer:
 
 
 def serve_observed(
-    observers: Sequence[Observer], serve: Callable[[], Coroutine[object, object, None]], log: Log
+    observers: Sequence[Observer],
+    serve: Callable[[], Coroutine[object, object, None]],
+    log: Log,
+    begun: Callable[[], None],
 ) -> None:
-    """Follow repositories and run `serve` beside that until a signal ends it."""
+    """Follow repositories and run `serve` beside that until a signal ends it; `begun` is called first."""
 
     async def work() -> None:
         task = asyncio.current_task()
@@ -163,6 +166,7 @@ def serve_observed(
             task.cancel()
 
         with_signals(stop)
+        begun()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(serve())

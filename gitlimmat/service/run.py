@@ -26,6 +26,7 @@ from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, S
 from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project
 from gitlimmat.service.recorder import Recorder
+from gitlimmat.service.sharing import open_sharing
 from gitlimmat.store.view import View
 
 
@@ -81,11 +82,16 @@ class Run:
         self._clock = time.monotonic()
         cases = plan_cases(request.commits, request.tests)
         self._total = len(cases)
+        settings = project.settings
+        self._share = open_sharing(settings, project.warn).share(
+            jobs=settings.shared_jobs, resources=settings.shared_resources
+        )
         self._schedule = Schedule(
             cases,
-            jobs=project.settings.jobs,
-            worktrees=project.settings.num_worktrees,
+            jobs=settings.jobs,
+            worktrees=settings.num_worktrees,
             resources=project.resources,
+            outside=self._share if settings.shared_jobs or settings.shared_resources else None,
         )
         self._cases: defaultdict[JobKey, list[Case]] = defaultdict(list)
         for case in cases:
@@ -119,6 +125,7 @@ class Run:
             try:
                 await self._engine.serve(self._begin)
             finally:
+                self._share.close()
                 if self._request.record:
                     refresh_notes(self._project, self._request.commits)
         summary = self._summary()

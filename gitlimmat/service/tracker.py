@@ -299,8 +299,8 @@ class Tracker:
         project, case, cell = self.engine.project, self._cells.case(key), self._cells[key]
         result = self.lookup(project, case, view)
         state = self._schedule.state(key)
-        if state in _RUNNING or (result is None and state is not State.DONE):
-            return
+        if cell.state is CellState.RUNNING or (result is None and state is not State.DONE):
+            return  # one that runs, or is being stored, says for itself
         if result is None:
             if self.lookup(project, case, before) is not None:  # it was there, and someone has removed it
                 verdicts = self._schedule.rerun([key])

@@ -6,6 +6,7 @@ Layer: service.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
@@ -37,7 +38,7 @@ class Watch:
         log: Log,
     ) -> None:
         self._log = log
-        self._watched = [Watched(project, request, outside=sharing, log=log) for project in projects]
+        self._watched = [Watched(project, request, sharing=sharing, log=log) for project in projects]
         self.boards: tuple[Board, ...] = tuple(watched.board for watched in self._watched)
         self._listeners: list[Callable[[], None]] = []
         self._signals = 0
@@ -107,6 +108,9 @@ class Watch:
 
 def run_watch(watch: Watch, surfaces: dict[str, Surface], log: Log) -> None:
     """Watch until stopped by a signal or a surface; the first asks jobs to end, the second kills them."""
+
+    # A refresh makes some ten records for each case, none of them garbage: the collector need not look often.
+    gc.set_threshold(20_000, 50, 50)
 
     async def work() -> None:
         with_signals(watch.stop, watch.suspend)

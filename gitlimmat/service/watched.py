@@ -19,7 +19,6 @@ from gitlimmat.git.ends import EndsReader
 from gitlimmat.git.follow import Follower, News
 from gitlimmat.git.graph import read_graph
 from gitlimmat.model import Commit
-from gitlimmat.plan.capacity import Outside
 from gitlimmat.plan.cases import Case
 from gitlimmat.runner.host import Host
 from gitlimmat.service.board import Board
@@ -27,6 +26,7 @@ from gitlimmat.service.cells import Range
 from gitlimmat.service.logfile import Log, guarded
 from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project, reopen
+from gitlimmat.service.sharing import Sharing
 from gitlimmat.service.tracker import Tracker
 
 _SETTLING_S = 0.05
@@ -52,13 +52,13 @@ class Watched:
         project: Project,
         request: WatchRequest,
         *,
-        outside: Outside | None,
+        sharing: Sharing,
         log: Log,
     ) -> None:
         self.board = Board(project.repository.name, project)
         self._project = project
         self._request = request
-        self._outside = outside
+        self._sharing = sharing
         self._log = log
         self._signals = 0
         self._life: _Life | None = None
@@ -82,7 +82,7 @@ class Watched:
     async def serve(self, host: Host) -> None:
         """Watch until stopped, however often the repository goes and comes back."""
         while not self._signals:
-            self._life = _Life(self._project, self._request, self.board, host, self._outside, self._log)
+            self._life = _Life(self._project, self._request, self.board, host, self._sharing, self._log)
             try:
                 project = await self._life.serve()
             finally:
@@ -112,16 +112,20 @@ class _Life:
         request: WatchRequest,
         board: Board,
         host: Host,
-        outside: Outside | None,
+        sharing: Sharing,
         log: Log,
     ) -> None:
         self._project = project
         self._request = request
         self._board = board
         self._log = log
+        self._sharing = sharing
         self._noted: dict[str, Commit] = {}
         self._notes_due = asyncio.Event()
-        self.tracker = Tracker(project, board, host, outside=outside, noted=self._note, say=board.say)
+        self._share = sharing.share(
+            jobs=project.settings.shared_jobs, resources=project.settings.shared_resources
+        )
+        self.tracker = Tracker(project, board, host, outside=self._share, noted=self._note, say=board.say)
         board.control = self.tracker
         self._place = _identity(project)
         self._news = _ALL
@@ -139,18 +143,21 @@ class _Life:
         """Work until stopped; return the project to go on with, None when the repository is gone."""
         engine = self.tracker.engine
         self._board.say("repository", None)
-        async with asyncio.TaskGroup() as tasks:
-            helpers = [
-                tasks.create_task(guarded(name, work, log=self._log, say=self._sayer(name)))
-                for name, work in (("following", self._follower.run), ("notes", self._keep_notes))
-            ]
-            helpers.append(tasks.create_task(self._refresh_always()))
-            await engine.serve(engine.advance)
-            for task in helpers:
-                task.cancel()
-        if self._retry is not None:
-            self._retry.cancel()
-        self._board.control = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [
+                    tasks.create_task(guarded(name, work, log=self._log, say=self._sayer(name)))
+                    for name, work in (("following", self._follower.run), ("notes", self._keep_notes))
+                ]
+                helpers.append(tasks.create_task(self._refresh_always()))
+                await engine.serve(engine.advance)
+                for task in helpers:
+                    task.cancel()
+        finally:
+            if self._retry is not None:
+                self._retry.cancel()
+            self._board.control = None
+            self._share.close()
         await self._write_notes()
         return self._next
 
@@ -214,6 +221,9 @@ class _Life:
             return
         if project.settings.base != before.settings.base:
             self._ends_reader = self._reader(project)
+        self._sharing.jobs = project.settings.jobs
+        self._share.jobs = project.settings.shared_jobs
+        self._share.resources = project.settings.shared_resources
         self._project = project
         self._targeted = None
 
@@ -296,6 +306,8 @@ def _says_the_same(project: Project, before: Project) -> bool:
             each.settings.jobs,
             each.settings.num_worktrees,
             each.settings.base,
+            each.settings.shared_jobs,
+            each.settings.shared_resources,
         )
 
     return facts(project) == facts(before)
