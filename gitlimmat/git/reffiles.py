@@ -110,14 +110,16 @@ class RefFiles(NamedTuple):
 
     def _raw(self, name: str) -> bytes | None:
         """Return the content of a ref's file, or its id from the packed ones."""
-        for _ in range(2):  # git packs a ref before it removes the file, and may write a file at any time
-            try:
-                return (self._directory(name) / name).read_bytes()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                pass
-            if (packed := self._packed(name)) is not None:
-                return packed
-        return None
+        found = self._loose(name)
+        if found is None:
+            found = self._packed(name)
+        return self._loose(name) if found is None else found  # it may have been written meanwhile
+
+    def _loose(self, name: str) -> bytes | None:
+        try:
+            return (self._directory(name) / name).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
 
     def _packed(self, name: str) -> bytes | None:
         if not name.startswith("refs/"):
@@ -126,8 +128,8 @@ class RefFiles(NamedTuple):
             text = (self.common_dir / "packed-refs").read_bytes()
         except FileNotFoundError:
             return None
-        found = re.search(rb"^([0-9a-f]+) %s$" % re.escape(os.fsencode(name)), text, re.MULTILINE)
-        return found[1] if found else None
+        end = text.find(b" %s\n" % os.fsencode(name))  # a fetch may have packed 100,000 of them
+        return text[text.rfind(b"\n", 0, end) + 1 : end] if end >= 0 else None
 
 
 def loose_refs(common_dir: Path) -> Iterator[str]:
