@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -435,3 +436,27 @@ def test_names_can_be_shown(repo: Repo, reader: Callable[..., EndsReader]) -> No
     assert found.problem is None
     assert found.head == found.base
     assert (found.head_name, found.base_name) == ("caf\ufffd", "caf\ufffd")
+
+
+def test_ends_are_whole_while_git_works(repo: Repo, reader: Callable[..., EndsReader]) -> None:
+    """Between two steps of git's (a loose ref that is packed, then removed) there is never nothing."""
+    repo.commit("base")
+    repo.commit("topic", "main")
+    ends = reader("main")
+    script = (
+        "for i in 1 2 3 4 5 6 7 8 9 10; do git commit -q --allow-empty -m $i && git branch -f main HEAD~1 &&"
+        " git pack-refs --all && git checkout -q --detach && git checkout -q topic || exit 1; done; git gc -q"
+    )
+    reads = 0
+
+    with subprocess.Popen(["sh", "-c", script], cwd=repo.path, env=repo.environment) as work:
+        while work.poll() is None:
+            found = ends.read()
+            assert found.problem is None
+            assert found.head is not None
+            assert found.base is not None
+            reads += 1
+
+    assert work.returncode == 0
+    assert reads > 10
+    assert ends.read().head == repo.git("rev-parse", "HEAD")
