@@ -14,6 +14,7 @@ from conftest import Repo
 from pages import Buttons, Events, Served, begun, observer_of
 
 from gitlimmat.service.board import Board, Cell, CellState
+from gitlimmat.web.graph import draw
 
 CONFIG = """
 [[tests]]
@@ -307,6 +308,42 @@ def test_a_result_of_a_changed_test_says_so(tried: Repo, serve: Callable[..., Se
     assert "does not count any more" in served.get(link[1]).text
 
 
+@pytest.mark.parametrize(
+    ("rows", "path"),
+    [
+        (("", "* ", "* "), "M4 50V100"),
+        (("* ", "*   ", "|\\  "), "M4 0V50M4 50V100"),
+        (("*   ", "|\\  ", "| * "), "M4 0V100M4 0L20 100"),
+        (("|\\  ", "| * ", "* | "), "M4 0V100M20 0V50M20 50V100"),
+        (("* | ", "|/  ", "* "), "M4 0V100M20 0L4 100"),
+        (("|/  ", "* ", ""), "M4 0V50"),
+        (("* ", "* ", "| * "), "M4 0V50M4 50V100"),
+        (("", "* ", ""), ""),
+    ],
+)
+def test_the_graph_is_drawn_in_lines_that_join(rows: tuple[str, str, str], path: str) -> None:
+    """A dot is joined to what stands above and below it, and a branch leads to its column."""
+    picture = draw(*rows)
+
+    assert f'<path d="{path}"/>' in picture
+    assert picture.count('class="dot"') == rows[1].count("*")
+
+
+def test_a_range_with_a_merge_has_a_graph(tried: Repo, serve: Callable[..., Served]) -> None:
+    """A straight line is not worth a column; a merge is."""
+    assert "<svg" not in serve([observer_of(tried).board]).get("/").text
+    tried.git("checkout", "-q", "-b", "side", "topic~2")
+    tried.commit("aside")
+    tried.git("checkout", "-q", "topic")
+    tried.git("merge", "-q", "--no-edit", "side")
+
+    page = serve([observer_of(tried).board]).get("/").text
+
+    assert page.count("<td class=graph") > 5
+    assert page.count('class="dot"') == page.count("<tr id=r")
+    assert "<svg" not in serve([observer_of(tried).board]).get("/?only=passed").text
+
+
 def test_rows_can_be_chosen_without_a_script(served: Served, board: Board) -> None:
     """`filter` looks at texts and `only` at states; a state that does not exist shows all."""
 
@@ -532,6 +569,10 @@ def test_several_repositories_have_pages_below_their_names(
         == 200
     )
     assert served.get("/repo-2/").status == 200
+    with served.events("/live") as live:
+        live.until("hello")
+        served.do(lambda: third.say("config", "broken"))
+        assert live.until("change") == {"refresh": True}
     assert served.get("/repo" + path_of(board, 1, "build", "output.txt")).body == b"built\n"
 
 

@@ -162,6 +162,30 @@ def test_output_follows_and_the_end_is_shown(browser: Browser, served: Served, b
         assert seen.complaints == []
 
 
+def test_many_tabs_do_not_starve_each_other(browser: Browser, served: Served, board: Board) -> None:
+    """Browsers allow six connections to one server; tabs that nobody sees hold none, and catch up later."""
+    commit = board.commits[0].id
+    with Watched(browser) as seen:
+        tabs = [seen.page, *(seen.context.new_page() for _ in range(9))]
+        for tab in tabs:
+            tab.goto(result_url(served, board, 0, "unit"))
+            tab.evaluate(
+                """() => {
+                    Object.defineProperty(document, "hidden", { value: true, configurable: true });
+                    document.dispatchEvent(new Event("visibilitychange"));
+                }"""
+            )
+        served.do(lambda: board.put([commit], "unit", Cell(state=CellState.WAITING)))
+        tabs[0].evaluate(
+            """() => {
+                Object.defineProperty(document, "hidden", { value: false, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
+        tabs[0].wait_for_selector("h1.waiting")
+        assert seen.complaints == []
+
+
 def test_a_button_runs_a_test_again(browser: Browser, served: Served, board: Board) -> None:
     """Pressing it asks the engine, and the page that comes back shows the case waiting."""
     control = board.control

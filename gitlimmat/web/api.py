@@ -221,7 +221,7 @@ async def events(site: Site, request: web.BaseRequest, streams: Streams) -> web.
         }
 
     async with streams.open(request) as stream:
-        await follow(stream, board, since, lambda: site.version, tell)
+        await follow(stream, (board,), since, lambda: site.version, tell)
     return stream.response
 
 

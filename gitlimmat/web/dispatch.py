@@ -71,7 +71,9 @@ class Dispatch:
             case [b"favicon.ico"]:
                 return _icon(request)
             case [b""] if len(self._sites) > 1:
-                return html(render("boards.html", sites=self._sites))
+                return overview.boards_page(self._sites)
+            case [b"live"] if len(self._sites) > 1:
+                return await overview.boards_live(self._sites, request, self._streams)
             case [b"api", b"boards"]:
                 return api.answer(
                     [{"name": site.board.name, "url": site.url()} for site in self._sites],

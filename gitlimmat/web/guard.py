@@ -58,7 +58,7 @@ class Guard:
         self.port: int = sockets[0].getsockname()[1]
         asked = {address.host, hostname or "", "localhost"}
         if address.is_wildcard:
-            asked |= {socket.gethostname(), socket.getfqdn()}
+            asked.add(socket.gethostname())
         self._names = {name.lower().rstrip(".") for name in asked if name}
 
     @property

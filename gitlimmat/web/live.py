@@ -9,7 +9,7 @@ client is, it costs little memory, is sent what is true when it can be sent, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -26,13 +26,18 @@ _WRITE_WITHIN_S = 60.0
 
 
 class Listener:
-    """Collects what has changed on a board until someone takes it."""
+    """Collects what has changed on some boards until someone takes it."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, boards: Iterable[Board]) -> None:
         self._layout = self._problems = False
         self._cells: set[Place] = set()
         self._news = asyncio.Event()
-        self.end = board.subscribe(self._hear)
+        self._ends = [board.subscribe(self._hear) for board in boards]
+
+    def close(self) -> None:
+        """Listen no more."""
+        for end in self._ends:
+            end()
 
     def miss(self) -> None:
         """Behave as if everything had changed."""
@@ -117,14 +122,20 @@ class Streams:
 
 
 async def follow(
-    stream: Stream, board: Board, since: str, version: Callable[[], str], tell: Callable[[Change], object]
+    stream: Stream,
+    boards: Iterable[Board],
+    since: str,
+    version: Callable[[], str],
+    tell: Callable[[Change], object],
+    *,
+    pause_s: float = _PAUSE_S,
 ) -> None:
     """Send `tell(change)` as event `change` whenever something changes, until the client goes away.
 
     `since` is the version that the client has; with another one, all has changed for it. Where `tell`
-    returns None, nothing is sent.
+    returns None, nothing is sent. There are `pause_s` seconds between two messages at least.
     """
-    listener = Listener(board)
+    listener = Listener(boards)
     try:
         await stream.send("hello", {"version": version()}, version())
         if since and since != version():
@@ -134,9 +145,9 @@ async def follow(
             data = tell(change)
             if data is not None:
                 await stream.send("change", data, version())
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(pause_s)
     finally:
-        listener.end()
+        listener.close()
 
 
 async def _next(stream: Stream, listener: Listener) -> Change:

@@ -8,14 +8,14 @@ there in a fraction of a second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from gitlimmat.git.graph import Described, GraphLine
+from gitlimmat.git.graph import Described
 from gitlimmat.service.board import Board, Cell, CellState, Place
+from gitlimmat.web.graph import draw, is_drawn
 from gitlimmat.web.urls import place
 from gitlimmat.web.words import LOOKS, age, date, details, look, moment
 
@@ -59,31 +59,32 @@ class Matrix:
         board = self._board
         drawn = is_drawn(board.lines) and not wanted.is_active
         parts: list[str] = []
-        for line in board.lines:
-            if line.commit is None:
-                if drawn:
-                    parts.append(_art_row(line.art, len(board.tests)))
-            elif wanted.accepts(board, line.commit):
-                parts.append(self._row(line.art if drawn else None, line.commit, now))
+        arts = ["", *(line.art for line in board.lines), ""]
+        for index, line in enumerate(board.lines):
+            graph = draw(*arts[index : index + 3]) if drawn else None
+            if line.commit is not None and wanted.accepts(board, line.commit):
+                parts.append(self._row(graph, line.commit, now))
+            elif line.commit is None and graph is not None:
+                parts.append(_art_row(graph, len(board.tests)))
         return Markup("\n".join(parts))  # noqa: S704
 
     def cell(self, where: Place, cell: Cell) -> str:
         """Return the HTML of one cell."""
         return self._cell(self._base(where.commit), where.commit, where.test, cell)
 
-    def _row(self, art: str | None, commit: Described, now: float) -> str:
+    def _row(self, picture: Markup | None, commit: Described, now: float) -> str:
         base = self._base(commit.id)
         row = self._board.row(commit.id)
         cells = "".join(
             self._cell(base, commit.id, test, cell) for test, cell in zip(self._board.tests, row, strict=True)
         )
-        graph = f"<td class=graph aria-hidden=true>{draw(art)}</td>" if art is not None else ""
+        graph = f"<td class=graph aria-hidden=true>{picture}</td>" if picture is not None else ""
         refs = "".join(f"<span class={_kind(ref)}>{escape(ref)}</span> " for ref in commit.refs)
         return (
             f"<tr id=r{commit.id}>{graph}"
             f'<td class=id><a href="{base}" tabindex=-1>{escape(commit.abbreviated)}</a></td>'
-            f'<th scope=row class=subject><a href="{base}">{escape(commit.subject) or "(no subject)"}</a>'
-            f"<span class=refs>{refs}</span></th>"
+            f"<th scope=row class=subject><span class=refs>{refs}</span>"
+            f'<a href="{base}">{escape(commit.subject) or "(no subject)"}</a></th>'
             f"<td class=author>{escape(commit.author)}</td>"
             f"<td class=age>{stamp(commit.committed, now)}</td>"
             f"{cells}</tr>"
@@ -119,23 +120,8 @@ def stamp(seconds: float, now: float) -> Markup:
     )
 
 
-def is_drawn(lines: Sequence[GraphLine]) -> bool:
-    """Whether the graph has anything to tell: one line of commits under each other has not."""
-    return any(line.commit is None or line.art.strip() not in ("*", "") for line in lines)
-
-
-def draw(art: str) -> Markup:
-    """Return graph art with characters that join."""
-    return escape(art.rstrip().translate(_JOINING))
-
-
-_JOINING = str.maketrans({"*": "●", "|": "│", "/": "╱", "\\": "╲", "_": "─", "-": "─"})
-
-
-def _art_row(art: str, tests: int) -> str:
-    return (
-        f"<tr class=art aria-hidden=true><td class=graph>{draw(art)}</td><td colspan={tests + 4}></td></tr>"
-    )
+def _art_row(picture: Markup, tests: int) -> str:
+    return f"<tr class=art aria-hidden=true><td class=graph>{picture}</td><td colspan={tests + 4}></td></tr>"
 
 
 def _kind(ref: str) -> str:

@@ -6,17 +6,21 @@ Layer: web.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from aiohttp import web
 from markupsafe import Markup
 
 from gitlimmat.service.board import Change
+from gitlimmat.web.graph import is_drawn
 from gitlimmat.web.live import Streams, follow
-from gitlimmat.web.matrix import Filter, is_drawn, read_filter
-from gitlimmat.web.render import Site, html
+from gitlimmat.web.matrix import Filter, read_filter
+from gitlimmat.web.render import EPOCH, Site, html, render
 from gitlimmat.web.words import summary, title
 
 _RUNNING_SHOWN = 12
+_SELDOM_S = 0.5
+_REMEMBERED_S = 20  # ages are as old as that at most
 _WIDEST = 30  # characters of test names that fit beside each other
 
 
@@ -32,7 +36,7 @@ def overview(site: Site, request: web.BaseRequest) -> web.Response:
         "overview.html",
         title=title(site.board),
         wanted=wanted,
-        overview_summary=Markup(_summary(site, wanted.only)),  # noqa: S704
+        fragments={name: Markup(text) for name, text in _fragments(site, wanted.only).items()},  # noqa: S704
         table=Markup(table(site, wanted)),  # noqa: S704
     )
     return html(page)
@@ -45,7 +49,20 @@ def table_fragment(site: Site, request: web.BaseRequest) -> web.Response:
 
 
 def table(site: Site, wanted: Filter) -> str:
-    """Return the table of the commits that are wanted."""
+    """Return the table of the commits that are wanted.
+
+    A big one takes 50 ms. All open pages ask for it at once when the range changes, so it is remembered.
+    """
+    moment = (site.version, int(time.time() // _REMEMBERED_S))
+    if not wanted.is_active and site.remembered[0] == moment:
+        return site.remembered[1]
+    text = _table(site, wanted)
+    if not wanted.is_active:
+        site.remembered = (moment, text)
+    return text
+
+
+def _table(site: Site, wanted: Filter) -> str:
     board = site.board
     return site.render(
         "table.html",
@@ -65,8 +82,39 @@ async def live(site: Site, request: web.BaseRequest, streams: Streams) -> web.St
         return _page_news(site, change, commit, test) if commit else _news(site, change, only)
 
     async with streams.open(request) as stream:
-        await follow(stream, site.board, since, lambda: site.version, tell)
+        await follow(stream, (site.board,), since, lambda: site.version, tell)
     return stream.response
+
+
+def boards_page(sites: Sequence[Site]) -> web.Response:
+    """Answer with a list of all repositories."""
+    states = [summary(site.board)[0] for site in sites]
+    worst = next(
+        (state for state in ("failed", "errored", "running", "passed") if state in states), "unknown"
+    )
+    return html(render("boards.html", sites=sites, state=worst, version=_versions(sites)))
+
+
+async def boards_live(
+    sites: Sequence[Site], request: web.BaseRequest, streams: Streams
+) -> web.StreamResponse:
+    """Tell the list of all repositories when it has changed."""
+    since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
+    boards = [site.board for site in sites]
+    async with streams.open(request) as stream:
+        await follow(
+            stream,
+            boards,
+            since,
+            lambda: _versions(sites),
+            lambda change: {"refresh": True},
+            pause_s=_SELDOM_S,
+        )
+    return stream.response
+
+
+def _versions(sites: Sequence[Site]) -> str:
+    return "-".join((EPOCH, *(str(site.board.version) for site in sites)))
 
 
 def _news(site: Site, change: Change, only: str) -> dict[str, object]:
@@ -78,7 +126,7 @@ def _news(site: Site, change: Change, only: str) -> dict[str, object]:
             for place in change.cells
             if place.test in board.tests
         ],
-        "summary": _summary(site, only),
+        **_fragments(site, only),
         "title": title(board),
         "state": summary(board)[0],
     }
@@ -90,7 +138,8 @@ def _page_news(site: Site, change: Change, commit: str, test: str | None) -> dic
     return {"refresh": True} if mine or change.layout else None
 
 
-def _summary(site: Site, only: str) -> str:
+def _fragments(site: Site, only: str) -> dict[str, str]:
+    """Return what is above and below the table."""
     board = site.board
     running = []
     for place, cell in board.running().items():
@@ -106,4 +155,7 @@ def _summary(site: Site, only: str) -> str:
             }
         )
     more = max(0, len(running) - _RUNNING_SHOWN)
-    return site.render("summary.html", running=running[:_RUNNING_SHOWN], more=more, only=only)
+    return {
+        "summary": site.render("summary.html", only=only),
+        "running": site.render("running.html", running=running[:_RUNNING_SHOWN], more=more),
+    }

@@ -24,7 +24,7 @@ from gitlimmat.web.words import slug
 
 __all__ = ["Address", "Pages", "parse_address"]
 
-_RESERVED = ("static", "api", "favicon.svg", "events")
+_RESERVED = ("static", "api", "favicon.svg", "favicon.ico", "live")
 _SHUTDOWN_S = 1.0
 
 

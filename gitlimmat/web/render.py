@@ -36,6 +36,10 @@ class Site:
         self.read_only = read_only
         self.form_secret = form_secret
         self.matrix = matrix.Matrix(board, prefix)
+        self.remembered: tuple[tuple[str, int], str] = (
+            ("", 0),
+            "",
+        )  # the last table, and what it is as new as
 
     @property
     def has_buttons(self) -> bool:

@@ -113,7 +113,16 @@
   };
   const overview = (news) => {
     show(news.title, news.state);
-    document.getElementById("summary").replaceChildren(fragment(news.summary));
+    for (const name of ["summary", "running"]) {
+      const place = document.getElementById(name);
+      const href = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
+      const list = place.querySelector("ul.running");
+      const height = list ? list.scrollTop : 0;
+      place.replaceChildren(fragment(news[name]));
+      if (height && place.querySelector("ul.running")) place.querySelector("ul.running").scrollTop = height;
+      const same = href && place.querySelector(`a[href="${CSS.escape(href)}"]`);
+      if (same) same.focus({ preventScroll: true });
+    }
     tick();
     if (news.layout || (body.dataset.only && news.cells.length)) refetch();
     if (fetching) kept.push(...news.cells);
@@ -141,17 +150,25 @@
     if (again) { again = false; refresh(); }
   };
 
-  if (body.dataset.live) {
-    const source = new EventSource(body.dataset.live);
-    let epoch = null;
+  // Browsers open six connections to one server for all tabs together. So only overviews, whose tabs tell
+  // the state, keep theirs while they cannot be seen; any other page that waits for an end looks now and then.
+
+  let source = null;
+  let epoch = null;
+  let waiting = 0;
+  const connect = () => {
+    if (source || !body.dataset.live) return;
+    source = new EventSource(body.dataset.live);
     source.addEventListener("change", (event) => {
       const news = JSON.parse(event.data);
+      seen(event);
       if (body.dataset.kind === "overview") overview(news); else refresh();
     });
     source.addEventListener("hello", (event) => {
       const now = JSON.parse(event.data).version.split("-")[0];
       if (epoch !== null && epoch !== now) location.reload();
       epoch = now;
+      seen(event);
       body.classList.remove("lost");
       status.textContent = "";
     });
@@ -159,9 +176,28 @@
       body.classList.add("lost");
       status.textContent = "Connection lost. What is shown may be old.";
     });
-    addEventListener("pagehide", () => source.close());
-    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-  }
+  };
+  const seen = (event) => {
+    const url = new URL(body.dataset.live, location.href);
+    url.searchParams.set("since", event.lastEventId);
+    body.dataset.live = url.pathname + url.search;
+  };
+  const disconnect = () => {
+    if (source) source.close();
+    source = null;
+    if (following) following.close();
+    following = null;
+  };
+  const isBusy = () => icon && /state=(running|waiting)/.test(icon.href);
+  document.addEventListener("visibilitychange", () => {
+    clearInterval(waiting);
+    if (!document.hidden) { connect(); follow(); } else if (body.dataset.kind !== "overview") {
+      disconnect();
+      waiting = setInterval(() => { if (isBusy()) refresh(); else clearInterval(waiting); }, 5000);
+    }
+  });
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   // Output of a running job
 
@@ -170,14 +206,14 @@
   function follow() {
     const box = document.getElementById("output");
     if (following) { following.close(); following = null; }
-    if (!box || !box.dataset.follow) return;
+    if (!box || !box.dataset.follow || document.hidden) return;
     const done = box.querySelector(".done");
     const tail = box.querySelector(".tail");
-    const source = following = new EventSource(box.dataset.follow);
+    const output = following = new EventSource(box.dataset.follow);
     let length = 0;
     const begin = () => { done.replaceChildren(); tail.replaceChildren(); length = 0; };
-    source.addEventListener("begin", begin);
-    source.addEventListener("output", (event) => {
+    output.addEventListener("begin", begin);
+    output.addEventListener("output", (event) => {
       const [lines, rest] = JSON.parse(event.data);
       const low = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
       if (lines) {
@@ -194,8 +230,9 @@
       tail.replaceChildren(fragment(rest));
       if (low) box.scrollTop = box.scrollHeight;
     });
-    source.addEventListener("end", () => { source.close(); following = null; });
+    output.addEventListener("end", () => { output.close(); if (following === output) following = null; });
   }
+  connect();
   follow();
   const box = document.getElementById("output");
   if (box && box.dataset.follow) box.scrollTop = box.scrollHeight;
