@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gitlimmat.errors import LimmatError
 from gitlimmat.model import Outcome, Result
 from gitlimmat.service.board import Board, Cell, CellState, Place
 from gitlimmat.tui.app import WatchApp
+from gitlimmat.tui.keys import ACTIONS
 from gitlimmat.tui.look import Look
 
 _CONFIG = "".join(
@@ -374,5 +376,60 @@ def test_the_range_may_change_while_it_is_drawn(topic: Repo) -> None:
             if number % 5 == 0:
                 topic.commit(f"more {number}")
         await until(pilot, app, "main..topic")
+
+    play(topic, steps)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_key_no_change_and_no_size_breaks_it(topic: Repo, tmp_path: Path, seed: int) -> None:
+    """Random keys, clicks, sizes and changes of the board: the view goes on and takes the next key."""
+    chance = random.Random(seed)
+    (tmp_path / "output.txt").write_text("wide 日本語 \x1b[31mred\tline\x1b[m\n" * 50)
+    topic.commit("side", "main")
+    topic.git("checkout", "-q", "topic")
+    topic.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    keys = [name for name in ACTIONS if name not in ("q", "ctrl+c", "ctrl+q", "ctrl+z", "o")]
+    keys += ["x", "backspace", "tab", "1", "ctrl+u", "f5"]
+    ranges = [("main", "topic"), ("topic", "topic"), ("main", "topic~1")]
+
+    def change(board: Board) -> None:
+        commits = [commit.id for commit in board.commits] or ["0" * 40]
+        running = Cell(state=CellState.RUNNING, since=1.0, directory=tmp_path)
+        cells = [
+            WAITING,
+            running,
+            Cell(state=CellState.UNKNOWN),
+            *(done(outcome, "why") for outcome in Outcome),
+        ]
+        match chance.randrange(8):
+            case 0:
+                names = [f"test {number} 試験" for number in range(chance.choice([0, 1, 2, 30]))]
+                show(board, *chance.choice(ranges), tests=names)
+            case 1:
+                board.say("part", chance.choice([None, "broken"]))
+            case 2:
+                board.control = chance.choice([None, Asked()])
+            case _:
+                for test in board.tests[:3]:
+                    board.put([chance.choice(commits)], test, chance.choice(cells))
+
+    async def steps(app: WatchApp, pilot: Pilot[None], board: Board) -> None:
+        for _ in range(150):
+            match chance.randrange(6):
+                case 0:
+                    change(board)
+                case 1 if chance.random() < 0.3:
+                    await pilot.resize_terminal(chance.randrange(1, 120), chance.randrange(1, 40))
+                case 2:
+                    await pilot.click(
+                        offset=(chance.randrange(app.size.width), chance.randrange(app.size.height))
+                    )
+                case _:
+                    await pilot.press(chance.choice(keys))
+        await pilot.resize_terminal(80, 24)
+        for _ in range(3):
+            await pilot.press("escape")
+        show(board, "main", "topic")
+        await until(pilot, app, "third")
 
     play(topic, steps)

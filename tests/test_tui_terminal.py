@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import signal
@@ -355,3 +356,44 @@ def test_a_terminal_that_takes_nothing_holds_nothing_up(start: Callable[..., Sho
     program.wait()
     os.close(master)
     os.close(slave)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_on_the_screen_is_what_a_fresh_one_would_show(
+    start: Callable[..., Shown], tmp_path: Path, seed: int
+) -> None:
+    """Lines are drawn only when they change, and yet none is ever old: drawing anew changes nothing."""
+    chance = random.Random(seed)
+    (tmp_path / "output.txt").write_text("output\n" * 40)
+    shown = start(columns=100)
+    keys = ["j", "k", "h", "l", "Enter", "Escape", "f", "p", "G", "g", "?", "w", "n", "PPage", "NPage"]
+    for number in range(60):
+        index, test = str(chance.randrange(3)), chance.choice(["build", "unit", "lint"])
+        match chance.randrange(7):
+            case 0:
+                shown.tell("done", index, test, chance.choice(["passed", "failed", "errored"]), "exit 1")
+            case 1:
+                shown.tell("waiting", index, test)
+            case 2:
+                shown.tell("say", "base", *chance.choice([(), ("cannot resolve 'x'",)]))
+            case 3:
+                shown.tell("done", index, test, "skipped")
+            case _:
+                shown.terminal.keys(chance.choice(keys))
+        if number % 20 == 19:
+            shown.tell("touch", str(tmp_path / f"told{number}"))
+            wait_until((tmp_path / f"told{number}").exists, "the loop")
+    shown.terminal.keys("Escape", "Escape", "y")
+    shown.terminal.wait_for("copied")
+    seen = [""]
+
+    def is_calm() -> bool:
+        seen.append(shown.terminal.text)
+        return seen[-1] == seen[-2]
+
+    wait_until(is_calm, "a screen that does not change", every=0.3)
+    shown.terminal.keys("C-l")
+    shown.terminal.wait_for("q quit")
+    fresh = shown.terminal.text
+
+    assert seen[-1].splitlines()[:-1] == fresh.splitlines()[:-1]

@@ -69,7 +69,7 @@ def show(
         base=base,
         head=head,
         lines=graph_of(board.project, f"{base}..{head}"),
-        tests=tests or [test.name for test in board.project.tests],
+        tests=[test.name for test in board.project.tests] if tests is None else tests,
         cells=cells or {},
     )
 

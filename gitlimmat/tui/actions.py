@@ -12,6 +12,7 @@ from textual import events
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.tui.browser import open_page
+from gitlimmat.tui.facts import short
 from gitlimmat.tui.output import Output
 
 if TYPE_CHECKING:
@@ -119,12 +120,11 @@ class Actions:
             self.show_only("")
 
     def do_follow(self) -> None:
-        if self._app.output.active:
+        running = self._app.view.board.running()
+        if self._app.output.active and (self._app.output.place in running or not running):
             self._app.output.toggle_following()
             return
-        running = self._app.view.board.running()
-        place = self._app.view.place
-        if place not in running:
+        if self._app.view.place not in running:
             shown = [each for each in running if self._app.view.row_of(each.commit) is not None]
             if not shown:
                 self.notify_user("nothing is running")
@@ -152,8 +152,9 @@ class Actions:
 
     # Asking the engine.
 
-    def _ask(self, what: Callable[[Control, Place], None], said: str) -> None:
-        control, place = self._app.view.board.control, self._app.view.place
+    def _ask(self, word: str, what: Callable[[Control, Place], None], *, whole: bool = False) -> None:
+        view = self._app.view
+        control, place = view.board.control, view.place
         if control is None or place is None:
             self.notify_user("this can only be looked at")
             return
@@ -162,16 +163,17 @@ class Actions:
         except LimmatError as error:
             self.notify_user(str(error))
         else:
-            self.notify_user(said)
+            name = "all that did not pass" if whole else place.test
+            self.notify_user(f"{word} {name} on {short(view.board, place.commit)}")
 
     def do_rerun(self) -> None:
-        self._ask(lambda control, place: control.rerun(place.commit, place.test), "running it again")
+        self._ask("rerun", lambda control, place: control.rerun(place.commit, place.test))
 
     def do_rerun_all(self) -> None:
-        self._ask(lambda control, place: control.rerun(place.commit, None), "running what did not pass again")
+        self._ask("rerun", lambda control, place: control.rerun(place.commit, None), whole=True)
 
     def do_cancel(self) -> None:
-        self._ask(lambda control, place: control.cancel(place.commit, place.test), "cancelling it")
+        self._ask("cancel", lambda control, place: control.cancel(place.commit, place.test))
 
     def do_stop(self) -> None:
         self._app.stops += 1
