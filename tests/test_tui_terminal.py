@@ -397,3 +397,14 @@ def test_what_is_on_the_screen_is_what_a_fresh_one_would_show(
     fresh = shown.terminal.text
 
     assert seen[-1].splitlines()[:-1] == fresh.splitlines()[:-1]
+
+
+def test_keys_come_from_the_terminal_whatever_standard_input_is(start: Callable[..., Shown]) -> None:
+    """A standard input that is no terminal is neither read as keys nor taken for a hang-up."""
+    shown = start(prefix=("sh", "-c", 'exec "$@" </dev/null', "sh"))
+
+    shown.terminal.keys("j")
+    shown.terminal.wait_for("commit 2 of 3")
+    shown.terminal.keys("q")
+
+    assert shown.terminal.wait_for_end() == 0

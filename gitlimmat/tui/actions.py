@@ -47,7 +47,13 @@ class Actions:
         self._app.table.refresh()
         self._app.facts.refresh()
         if self._app.is_open:
-            self._app.output.show(self._app.view.place)
+            self._show_output()
+
+    def _show_output(self) -> None:
+        output, foot = self._app.output, self._app.foot
+        output.show(self._app.view.place)
+        foot.has_streams = output.has_streams
+        foot.refresh()
 
     def clicked(self, again: bool) -> None:
         """React to a click on the table, or to its wheel."""
@@ -105,7 +111,7 @@ class Actions:
         if not self._app.is_open:
             self._app.is_open = True
             self._app.arrange()
-        self._app.output.show(self._app.view.place)
+        self._show_output()
         self._app.output.refresh()
 
     def do_close(self) -> None:
@@ -146,9 +152,10 @@ class Actions:
 
     def activate_output(self, active: bool = True) -> None:
         """Give the keys to the output, or to the table."""
-        self._app.output.active = self._app.foot.in_pane = active
-        self._app.output.repaint_line(0)
-        self._app.foot.refresh()
+        output, foot = self._app.output, self._app.foot
+        output.active = foot.in_pane = active
+        output.repaint_line(0)
+        foot.refresh()
 
     # Asking the engine.
 

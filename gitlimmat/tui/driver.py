@@ -38,10 +38,28 @@ class Terminal(LinuxDriver):
         before = signal.getsignal(signal.SIGTSTP)
         self._others_stop = getattr(before, "__name__", "") == "_sighandler_noop"  # the loop has a handler
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._file = cast("Any", _Screen(sys.__stdout__))
+        self._has_input = self.input_tty or self._open_keyboard()
+        self._screen = _Screen(sys.__stdout__)
+        self._file = cast("Any", self._screen)
         self._wake: tuple[int, int] | None = None
         self._active = False
         self._title = ""
+
+    def _open_keyboard(self) -> bool:
+        """Read keys from the terminal itself where standard input is something else; tell if there is one."""
+        try:
+            self.fileno = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            return False
+        self.input_tty = True
+        return True
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        try:
+            size = os.get_terminal_size(self._screen.fileno())
+        except OSError:
+            return 80, 24
+        return size.columns or 80, size.lines or 24
 
     @property
     def is_behind(self) -> bool:
@@ -143,7 +161,8 @@ class Terminal(LinuxDriver):
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
         with _Selector() as selector:
-            selector.register(self.fileno, selectors.EVENT_READ)
+            if self._has_input:
+                selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._wake[0], selectors.EVENT_READ)
             while not self.exit_event.is_set():
                 ready = selector.select(None if parser._timeout_time is None else _INCOMPLETE_S)

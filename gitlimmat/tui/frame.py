@@ -165,7 +165,7 @@ class Foot(Lines):
         self.notice_link = ""
         self.stopping = ""
         self.keys: Sequence[Key] = ()
-        self.in_pane = False
+        self.in_pane = self.has_streams = False
 
     def line(self, y: int, width: int) -> Strip:
         """Draw it."""
@@ -181,6 +181,7 @@ class Foot(Lines):
             return line.add(clean(self.notice), BOLD + link).strip()
         if self.stopping:
             return line.add(clean(self.stopping), self._look.style("problem")).strip()
-        for key, label in footer_keys(self.keys, width, pane=self.in_pane):
+        keys = [key for key in self.keys if self.has_streams or key.action != "stream"]
+        for key, label in footer_keys(keys, width, pane=self.in_pane):
             line.add(key, BOLD).add(f" {label}  ", DIM)
         return line.strip()

@@ -148,6 +148,11 @@ class Output(Lines):
         return line.strip()
 
     @property
+    def has_streams(self) -> bool:
+        """Whether there is more than one stream."""
+        return len(self._streams) > 1
+
+    @property
     def _height(self) -> int:
         return max(self.size.height - 1, 1)
 
@@ -161,7 +166,7 @@ class Output(Lines):
         name = f"{clean(self.place.test)} on {short(self.view.board, self.place.commit)}"
         line.add(f" {stream} of {name} ", style)
         words = [f"{self._text.dropped:,} bytes before"] if self._text.dropped else []
-        words += ["s: other stream"] if len(self._streams) > 1 else []
+        words += ["s: other stream"] if self.has_streams else []
         words += [self._position()] if self._rows or self._says == "" else []
         tail = f" {', '.join(words)} {dash}" if words else ""
         line.add(dash * max(line.left - cell_len(tail), 0), DIM)
