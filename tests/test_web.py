@@ -645,7 +645,8 @@ def test_output_of_a_running_job_follows(served: Served, board: Board) -> None:
         assert live.until("output") == ['<span class="f-1">two</span>\n', '<span class="f-1">three</span>']
         served.do(lambda: board.put([commit], EVIL, before))
         live.until("end")
-    assert served.get(path + "/follow?stream=output").status == 404
+    with served.events(path + "/follow?stream=output") as live:
+        assert list(live) == [("end", None)]
 
 
 def test_the_output_of_another_job_is_not_taken_for_it(served: Served, board: Board) -> None:

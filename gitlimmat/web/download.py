@@ -101,11 +101,9 @@ class Downloads:
         return await self._send(request, await self._threads.run(opened), headers)
 
     async def follow(self, site: Site, request: web.BaseRequest, oid: str, test: str) -> web.StreamResponse:
-        """Send the output of a running job as HTML, line by line, until it ends."""
+        """Send the output of a running job as HTML, line by line, until it ends; nothing when it has."""
         name = request.query.get("stream", "")
         commit = await self._threads.run(lambda: find_commit(site.board.project, oid))
-        if site.board.cell(oid, test).state is not CellState.RUNNING:
-            raise _NO_OUTPUT
         async with self._streams.open(request) as stream:
             await _Following(site.board, commit, test, name, self._threads).send_to(stream)
         return stream.response
