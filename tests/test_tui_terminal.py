@@ -88,11 +88,14 @@ def test_cells_stand_below_their_test_and_do_not_jump(
     shown.tell("done", "0", "unit", "failed", "exit 3")
     shown.tell("done", "1", "unit", "cancelled")
     shown.tell("running", "2", "unit", "/nowhere")
-    text = shown.terminal.wait_for("✗", "⊘", "▸ ")
 
+    def signs() -> list[str]:
+        lines = [line for line in shown.terminal.lines if re.search("(third|second|topic)$", line)]
+        return [line[at] for line in lines][:3]
+
+    wait_until(lambda: signs() == ["✗", "⊘", "▸"], "the signs")
+    text = shown.terminal.text
     assert column(text, "unit") == at
-    signs = [line[at] for line in text.splitlines() if re.search("(third|second|topic)$", line)][:3]
-    assert signs == ["✗", "⊘", "▸"]
     assert "repo  main..topic  3 commits" in text
 
 

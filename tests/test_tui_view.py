@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -462,6 +463,19 @@ def test_signs_have_one_width_and_differ(glyphs: str, detail: Detail) -> None:
     assert {cell_len(sign) for sign in signs} == {look.sign_width}
     assert all(look.style(slot).color is None for slot in slots)
     assert all(text.startswith(sign) for text, sign in zip(texts, signs, strict=False))
+
+
+@pytest.mark.parametrize("detail", Detail)
+def test_a_running_cell_tells_how_long_it_takes(detail: Detail) -> None:
+    """Where there is room the time is told with the estimate, and it never takes more than the room."""
+    for estimate in (None, 0.02, 30.0, 5000.0, 1e6):
+        for age in (5, 70, 7300, 90000):
+            cell = Cell(state=CellState.RUNNING, since=time.time() - age)
+            text = cell_text(Look(), cell, "running", detail, estimate)
+            assert len(text) <= {Detail.SIGN: 1, Detail.TIME: 7, Detail.WORD: 11, Detail.ALL: 17}[detail]
+    cell = Cell(state=CellState.RUNNING, since=time.time() - 12)
+    assert cell_text(Look(), cell, "running", Detail.WORD, 30.0) == "▸ 12s/30s"
+    assert cell_text(Look(), cell, "running", Detail.ALL, 30.0) == "▸ 12s of 30s"
 
 
 def test_a_style_that_cannot_be_read_is_the_default() -> None:

@@ -133,7 +133,7 @@ class Actions:
         if self._app.view.place not in running:
             shown = [each for each in running if self._app.view.row_of(each.commit) is not None]
             if not shown:
-                self.notify_user("nothing is running")
+                self.notify_user("nothing that is shown is running" if running else "nothing is running")
                 return
             self._app.view.go_to(shown[0])
         self._app.is_open = True

@@ -116,7 +116,7 @@ class Table(Lines):
         if row.commit is None:
             return line.to(self._art_at).add(row.art, DIM).strip()
         here = number == view.row
-        line.add(look.mark("▸", ">") if here else " ", BOLD, _GUTTER)
+        line.add(">" if here else " ", BOLD, _GUTTER)
         url = self._url(view.board, row.commit.id)
         line.add(row.commit.abbreviated, self._styled("hash", url, bold=here))
         self._draw_cells(line, row.commit, here=here)
@@ -153,7 +153,8 @@ class Table(Lines):
             if here and index == view.column:
                 style += REVERSE
             line.to(self.grid.cells_at + start)
-            text = cell_text(look, cell, slot, self.grid.columns.detail)
+            estimate = view.board.estimate(test) if cell.state is CellState.RUNNING else None
+            text = cell_text(look, cell, slot, self.grid.columns.detail, estimate)
             line.add(text, style, min(cell_len(text), width - 1))
 
     def _draw_subject(self, line: Line, commit: Described, *, here: bool) -> None:
@@ -195,16 +196,19 @@ class Table(Lines):
         self._moved(False)
 
 
-def cell_text(look: Look, cell: Cell, slot: str, detail: Detail) -> str:
-    """Return what a cell says where there is room for `detail`."""
+def cell_text(look: Look, cell: Cell, slot: str, detail: Detail, estimate: float | None = None) -> str:
+    """Return what a cell says where there is room for `detail`; `estimate` is how long a job may take."""
     sign = look.glyph(slot)
     if detail is Detail.SIGN:
         return sign
     time_text = _time_text(cell)
     if detail is Detail.TIME:
         return f"{sign} {time_text}"
-    if detail is Detail.WORD and cell.state is CellState.RUNNING and time_text:
-        return f"{sign} {time_text}"
+    if cell.state is CellState.RUNNING and time_text:
+        of = "" if estimate is None else f"/{brief(estimate)}"
+        if detail is Detail.WORD:
+            return f"{sign} {time_text}{of if len(time_text + of) < len('cancelled ') else ''}"
+        return f"{sign} {time_text} of {brief(estimate)}" if estimate is not None else f"{sign} {time_text}"
     word = slot if slot != "unknown" else ""
     if detail is Detail.WORD or not time_text:
         return f"{sign} {word}"
