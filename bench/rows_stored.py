@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contenders import GitTest, find_git_test
 from repositories import clone, commits, size_of_objects
 from sandbox import CommandError, discard, git, limmat, program, run, tell
-from table import Budget, Row
+from table import Budget, Row, Unit
 from timing import Action, medians, seconds
 from workshop import TESTS, Workshop, configure, fill, open_configured, store
 
@@ -53,7 +53,7 @@ def stored(shop: Workshop) -> list[Row]:
         Row(f"{what}: lookup", lookup[0], "empty store", lookup[1], Budget(1.5)),
         Row(f"{what}: insert", insert[0], "empty store", insert[1], Budget(1.5)),
         Row(f"{what}: `git limmat status` of {shop.sizes.report:,} commits", newest, budget=_REPORT),
-        Row(f"{what}: bytes after `git gc`, each", each, budget=Budget(400, of_peer=False), is_size=True),
+        Row(f"{what}: bytes after `git gc`, each", each, budget=Budget(400, of_peer=False), unit=Unit.BYTES),
     ]
 
 

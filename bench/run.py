@@ -18,6 +18,7 @@ from pathlib import Path
 
 import rows
 import rows_stored
+import rows_watch
 from sandbox import CommandError, limmat, seal, tell
 from table import Row, machine, markdown, replace_in
 from workshop import FULL, QUICK, Workshop
@@ -29,6 +30,12 @@ MEASUREMENTS: dict[str, Callable[[Workshop], list[Row]]] = {
     "stored": rows_stored.stored,
     "log": rows_stored.log,
     "startup": rows.startup,
+    "reaction": rows_watch.reaction,
+    "processes": rows_watch.processes,
+    "idle": rows_watch.idle,
+    "memory": rows_watch.memory,
+    "refresh": rows_watch.refresh,
+    "page": rows_watch.page,
 }
 
 

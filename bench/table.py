@@ -6,14 +6,23 @@ import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import Enum, auto
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from sandbox import git
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
 _HEAD = "| what | ours | peer | ratio | budget | met? |\n|---|---:|---:|---:|---:|:-:|"
+
+
+class Unit(Enum):
+    """What figures count."""
+
+    SECONDS = auto()
+    BYTES = auto()
+    COUNT = auto()
 
 
 class Budget(NamedTuple):
@@ -26,7 +35,7 @@ class Budget(NamedTuple):
 class Row(NamedTuple):
     """One line of the table.
 
-    Units: `ours` and `theirs` are seconds, or bytes when `is_size`. `theirs` is None when there is nothing
+    Units: `ours` and `theirs` are in `unit`. `theirs` is None when there is nothing
     to compare with; `peer` then says why, or is empty. `ours` is None when only the peer is missing.
     """
 
@@ -35,7 +44,7 @@ class Row(NamedTuple):
     peer: str = ""
     theirs: float | None = None
     budget: Budget | None = None
-    is_size: bool = False
+    unit: Unit = Unit.SECONDS
 
     @property
     def ratio(self) -> float | None:
@@ -95,14 +104,19 @@ def _allowed(row: Row) -> str:
         return ""
     if row.budget.of_peer:
         return f"≤ {row.budget.limit:g} ×"
-    return f"≤ {row.budget.limit:g} B" if row.is_size else f"≤ {row.budget.limit:g} s"
+    if row.unit is Unit.SECONDS:
+        return f"≤ {row.budget.limit:g} s"
+    return f"≤ {_figure(row.budget.limit, row)}"
 
 
 def _figure(value: float | None, row: Row) -> str:
     if value is None:
         return ""
-    if row.is_size:
-        return f"{value:.0f} B"
-    if abs(value) >= 0.1:
-        return f"{value:.2f} s"
-    return f"{value * 1000:.2f} ms"
+    match row.unit:
+        case Unit.COUNT:
+            return f"{value:,.0f}"
+        case Unit.BYTES:
+            return f"{value / 1e6:.0f} MB" if value >= 1e6 else f"{value:.0f} B"
+        case Unit.SECONDS:
+            return f"{value:.2f} s" if abs(value) >= 0.1 else f"{value * 1000:.2f} ms"
+    assert_never(row.unit)

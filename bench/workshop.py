@@ -20,7 +20,10 @@ _BATCH = 500
 
 
 class Sizes(NamedTuple):
-    """How much is measured. `rounds` is of turns; the others count commits, files and results."""
+    """How much is measured. `rounds` is of turns; the others count commits, files and results.
+
+    `reactions` are new commits under a watch, `idle_s` is how many seconds one is left alone.
+    """
 
     rounds: int
     few: int
@@ -29,10 +32,12 @@ class Sizes(NamedTuple):
     switches: int
     report: int
     stored_commits: int
+    reactions: int
+    idle_s: float
 
 
-FULL = Sizes(5, 20, 100, (50, 50, 20), 30, 1_000, 10_000)
-QUICK = Sizes(3, 5, 25, (20, 25, 20), 10, 500, 1_000)
+FULL = Sizes(5, 20, 100, (50, 50, 20), 30, 1_000, 10_000, 20, 20.0)
+QUICK = Sizes(3, 5, 25, (20, 25, 20), 10, 500, 1_000, 5, 5.0)
 
 
 class Workshop:
@@ -60,9 +65,17 @@ class Workshop:
         fill(path, commits(path, self.sizes.report))
         return path
 
+    def watched(self, count: int) -> Path:
+        """200 files and as many commits as are to be watched."""
+        return self._once(f"watched-{count}", Shape((10, 20), count))
+
     def make_history(self, name: str) -> Path:
         """Make a repository with the most commits, few files and no results."""
         return self._make(name, Shape((4, 5), self.sizes.stored_commits))
+
+    def _once(self, name: str, shape: Shape) -> Path:
+        path = self.root / name / "repository"
+        return path if path.exists() else self._make(name, shape)
 
     def _make(self, name: str, shape: Shape) -> Path:
         tell(f"making repository '{name}'")
@@ -82,7 +95,7 @@ def open_configured(repository: Path) -> Project:
     from gitlimmat.service.project import open_project
     from gitlimmat.service.request import Request
 
-    return open_project(Request(repo=repository, config=str(repository / "limmat.toml")), tell)
+    return open_project(Request(repo=[repository], config=str(repository / "limmat.toml")), tell)
 
 
 def fill(repository: Path, about: Sequence[Commit]) -> int:
