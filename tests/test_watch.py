@@ -392,6 +392,18 @@ def test_two_watches_share_their_work(topic: Repo) -> None:
     assert len(topic.lines("ran.log")) == 7
 
 
+def test_a_reader_that_goes_away_ends_a_watch(topic: Repo) -> None:
+    """As for other commands in a pipe: status 141, nothing said, no job left."""
+    watch = topic.start("watch", "--no-http")
+    assert watch.stdout is not None
+    watch.stdout.close()
+    assert watch.stderr is not None
+    errors = watch.stderr.read()
+    watch.stderr.close()
+    assert watch.wait(30) == 141
+    assert errors == b""
+
+
 def read_until(stream: IO[bytes], words: bytes) -> list[bytes]:
     """Return the lines of a stream up to the first with these words in it."""
     said = []

@@ -5,6 +5,7 @@ Layer: cli.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +71,7 @@ def command(
         pages = _bind(watch, projects[0])
         surfaces["pages"] = pages.serve
     surfaces["notices"] = _notices(watch, projects[0], pages, log, talk).run
-    if plain or not sys.stdout.isatty():
+    if plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         lines = PlainLines(watch, pages, stdout_printer(projects[0].color, projects[0].palette))
         surfaces["lines"] = lines.serve
     else:

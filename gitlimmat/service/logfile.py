@@ -131,7 +131,8 @@ async def guarded(
     long.
 
     Units: seconds of `clock`.
-    Raises: PartFailedError when it has failed five times within a minute. Cancelling ends it as usual.
+    Raises: PartFailedError when it has failed five times within a minute, and BrokenPipeError at once.
+    Cancelling ends it as usual.
     """
     loop = asyncio.get_running_loop()
     failures: deque[float] = deque(maxlen=_MANY)
@@ -141,6 +142,8 @@ async def guarded(
         well = loop.call_later(settled_s, say, None) if ill else None
         try:
             await work()
+        except BrokenPipeError:  # who read what we write has gone: that is not a failure of ours
+            raise
         except Exception as error:
             problem = log.report(part, error)
             failures.append(clock())
