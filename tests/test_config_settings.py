@@ -11,7 +11,7 @@ from conftest import Repo
 
 from gitlimmat.config.records import Config
 from gitlimmat.config.settings import SETTINGS, Settings, resolve
-from gitlimmat.config.sources import Glyphs, Notify, Source
+from gitlimmat.config.sources import Background, Glyphs, Notify, PrePush, Source
 from gitlimmat.config.values import expand_home, parse_bool, parse_int, parse_notes_ref
 from gitlimmat.errors import ConfigError, UsageError
 from gitlimmat.model import ConfigValue, Test
@@ -58,6 +58,9 @@ def test_settings_have_defaults() -> None:
         hostname=None,
         shared_jobs=None,
         shared_resources=(),
+        background=Background.HEAD,
+        pre_push=PrePush.WARN,
+        program=None,
         origins={setting.name: "default" for setting in SETTINGS},
         sources={setting.name: Source.DEFAULT for setting in SETTINGS},
     )
@@ -243,6 +246,14 @@ def test_a_host_has_a_name_or_an_address(name: str) -> None:
         (
             _git("limmat.glyphs", "runes"),
             "bad config value 'runes' for 'limmat.glyphs' in file:.git/config: not emoji, unicode or ascii",
+        ),
+        (
+            _git("limmat.background", "on"),
+            "bad config value 'on' for 'limmat.background' in file:.git/config: not off, head or range",
+        ),
+        (
+            _git("limmat.prePush", "refuse"),
+            "bad config value 'refuse' for 'limmat.prePush' in file:.git/config: not warn, block or off",
         ),
         (
             _git("limmat.notifyIdle", "soon"),

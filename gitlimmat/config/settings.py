@@ -15,7 +15,7 @@ import msgspec
 from gitlimmat.config.names import quote
 from gitlimmat.config.reading import suggest
 from gitlimmat.config.records import Config
-from gitlimmat.config.sources import Glyphs, Notify, Reader, Setting, Source
+from gitlimmat.config.sources import Background, Glyphs, Notify, PrePush, Reader, Setting, Source
 from gitlimmat.config.values import MAX_SIZE
 from gitlimmat.model import ConfigValue
 
@@ -136,6 +136,24 @@ SETTINGS = (
         default="none",
         summary="Name of a resource whose tokens are each held once on this host; may be repeated.",
     ),
+    Setting(
+        name="background",
+        key="limmat.background",
+        default="`head`",
+        summary="What hooks have tested while nobody watches: `off`, `head` or `range`.",
+    ),
+    Setting(
+        name="pre_push",
+        key="limmat.prePush",
+        default="`warn`",
+        summary="What becomes of a push of commits that have not passed: `warn`, `block` or `off`.",
+    ),
+    Setting(
+        name="program",
+        key="limmat.program",
+        default="none",
+        summary="The program that hooks call where there is no `git-limmat` in PATH, as an absolute path.",
+    ),
 )
 
 
@@ -164,6 +182,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str | None
     shared_jobs: int | None
     shared_resources: tuple[str, ...]
+    background: Background
+    pre_push: PrePush
+    program: Path | None
     origins: Mapping[str, str]
     sources: Mapping[str, Source]
     warnings: tuple[str, ...] = ()
@@ -210,6 +231,9 @@ def resolve(
         hostname=reader.hostname("hostname"),
         shared_jobs=reader.number("shared_jobs", 0) or None,
         shared_resources=reader.names("shared_resources"),
+        background=reader.word("background", Background.HEAD),
+        pre_push=reader.word("pre_push", PrePush.WARN),
+        program=reader.path("program", cwd, top),
         origins=reader.origins,
         sources=reader.sources,
         warnings=_unknown_keys(git),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -46,6 +46,23 @@ class Glyphs(StrEnum):
     ASCII = "ascii"
 
 
+class Background(StrEnum):
+    """Which commits hooks have tested while nobody watches."""
+
+    OFF = "off"
+    HEAD = "head"
+    RANGE = "range"
+
+
+class PrePush(StrEnum):
+    """What becomes of a push of commits that have not passed."""
+
+    WARN = "warn"
+    BLOCK = "block"
+    OFF = "off"
+
+
+Word = TypeVar("Word", bound=StrEnum)
 Notify: TypeAlias = bool | str
 """No notices, desktop notifications, or the command of a shell that is run instead."""
 
@@ -142,17 +159,21 @@ class Reader:
             self._fault(name, "", raw, str(error))
             return default
 
-    def glyphs(self, name: str) -> Glyphs:
-        """Return which signs to use; by default those that the locale can show."""
+    def word(self, name: str, default: Word) -> Word:
+        """Return one of the words that `default` is of, in any case of letters."""
         raw = self.text(name)
-        default = Glyphs.UNICODE if is_utf8(self._environment) else Glyphs.ASCII
         if not raw:
             return default
         try:
-            return Glyphs(raw.lower())
+            return type(default)(raw.lower())
         except ValueError:
-            self._fault(name, "", raw, "not emoji, unicode or ascii")
+            *others, last = type(default)
+            self._fault(name, "", raw, f"not {', '.join(others)} or {last}")
             return default
+
+    def glyphs(self, name: str) -> Glyphs:
+        """Return which signs to use; by default those that the locale can show."""
+        return self.word(name, Glyphs.UNICODE if is_utf8(self._environment) else Glyphs.ASCII)
 
     def notify(self, name: str) -> Notify:
         """Return a truth value, or what is none as a command."""
