@@ -393,6 +393,7 @@ def test_reading_changes_nothing(served: Served, board: Board, tried: Repo) -> N
     ):
         assert served.get(place).status == 200
     assert served.ask("HEAD", "/").body == b""
+    assert served.ask("HEAD", "/live").status == 405
     assert served.get("/rerun").status == 404
     for method in ("PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "POST"):
         assert served.ask(method, "/").status == 405

@@ -97,8 +97,10 @@ class Streams:
     async def open(self, request: web.BaseRequest) -> AsyncIterator[Stream]:
         """Begin an answer with events; when its client goes away it just ends.
 
-        Raises: RefusedError when there are too many.
+        Raises: RefusedError when there are too many, or it is no GET.
         """
+        if request.method != "GET":
+            raise RefusedError(405, "This goes on as long as one reads it, so only GET will do.")
         if len(self._tasks) >= _MOST_STREAMS:
             raise RefusedError(
                 503, "Too many pages are open.", "Close some of them, and load this one again."

@@ -20,7 +20,7 @@ from gitlimmat.web.words import summary, title
 
 _RUNNING_SHOWN = 12
 _SELDOM_S = 0.5
-_REMEMBERED_S = 20  # ages are as old as that at most
+_AGED_S = 20  # so long may ages in the table stay as they are
 _WIDEST = 30  # characters of test names that fit beside each other
 
 
@@ -51,15 +51,11 @@ def table_fragment(site: Site, request: web.BaseRequest) -> web.Response:
 def table(site: Site, wanted: Filter) -> str:
     """Return the table of the commits that are wanted.
 
-    A big one takes 50 ms. All open pages ask for it at once when the range changes, so it is remembered.
+    A big one takes 50 ms.
     """
-    moment = (site.version, int(time.time() // _REMEMBERED_S))
-    if not wanted.is_active and site.remembered[0] == moment:
-        return site.remembered[1]
-    text = _table(site, wanted)
-    if not wanted.is_active:
-        site.remembered = (moment, text)
-    return text
+    if wanted.is_active:
+        return _table(site, wanted)
+    return site.once("table", _AGED_S, lambda: _table(site, wanted))
 
 
 def _table(site: Site, wanted: Filter) -> str:
@@ -140,9 +136,18 @@ def _page_news(site: Site, change: Change, commit: str, test: str | None) -> dic
 
 def _fragments(site: Site, only: str) -> dict[str, str]:
     """Return what is above and below the table."""
+    return {
+        "summary": site.once(f"summary {only}", _AGED_S, lambda: site.render("summary.html", only=only)),
+        "running": site.once("running", 1, lambda: _running(site)),
+    }
+
+
+def _running(site: Site) -> str:
+    """Return the list of running jobs."""
     board = site.board
+    jobs = list(board.running().items())
     running = []
-    for place, cell in board.running().items():
+    for place, cell in jobs[:_RUNNING_SHOWN]:
         commit = board.described(place.commit)
         running.append(
             {
@@ -154,8 +159,5 @@ def _fragments(site: Site, only: str) -> dict[str, str]:
                 "estimate": board.estimate(place.test),
             }
         )
-    more = max(0, len(running) - _RUNNING_SHOWN)
-    return {
-        "summary": site.render("summary.html", only=only),
-        "running": site.render("running.html", running=running[:_RUNNING_SHOWN], more=more),
-    }
+    more = len(jobs) - len(running)
+    return site.render("running.html", running=running, more=more)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -36,10 +36,7 @@ class Site:
         self.read_only = read_only
         self.form_secret = form_secret
         self.matrix = matrix.Matrix(board, prefix)
-        self.remembered: tuple[tuple[str, int], str] = (
-            ("", 0),
-            "",
-        )  # the last table, and what it is as new as
+        self._kept: dict[str, tuple[object, str]] = {}
 
     @property
     def has_buttons(self) -> bool:
@@ -50,6 +47,17 @@ class Site:
     def version(self) -> str:
         """What a page that is rendered now is as new as."""
         return f"{EPOCH}-{self.board.version}"
+
+    def once(self, name: str, seconds: int, make: Callable[[], str]) -> str:
+        """Return what `make` returned for this name if the board is as it was, and it is no older than that.
+
+        All open pages want the same at the same moment.
+        """
+        moment = (self.board.version, int(time.time() // seconds))
+        kept = self._kept.get(name)
+        if kept is None or kept[0] != moment:
+            kept = self._kept[name] = (moment, make())
+        return kept[1]
 
     def url(self, *segments: str, **query: object) -> str:
         """Return the path of one of this board's pages."""
