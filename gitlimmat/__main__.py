@@ -16,6 +16,10 @@ def main() -> None:
     if arguments in (["--version"], ["-V"], ["version"]):
         sys.stdout.write(f"git-limmat version {__version__}\n")
         sys.exit(0)
+    if arguments == ["prompt"]:
+        from gitlimmat.cli.instant import show_prompt
+
+        sys.exit(show_prompt())
     status = _run(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt but the way out
     sys.exit(status)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from gitlimmat.model import Commit, Result
 from gitlimmat.service.notes import refresh_changed
 from gitlimmat.service.project import Project
+from gitlimmat.service.prompt import clear_prompt
 
 
 def forget(
@@ -28,4 +29,5 @@ def forget(
     gone = project.store.forget(wanted, subjects, dry_run=dry_run)
     if gone and not dry_run:
         refresh_changed(project, {subject for subject, _ in gone})
+        clear_prompt(project.repository)
     return gone

@@ -13,6 +13,7 @@ from gitlimmat.config.values import parse_int
 from gitlimmat.errors import UsageError
 from gitlimmat.service.notes import refresh_changed
 from gitlimmat.service.project import Project
+from gitlimmat.service.prompt import clear_prompt
 from gitlimmat.store.gc import Limits, Removal, collect_garbage, reachable_subjects
 
 _DAY = 86400.0
@@ -44,6 +45,8 @@ def collect(project: Project, wanted: Wanted, *, dry_run: bool) -> Removal:
     if not dry_run:
         project.cache.evict()
         refresh_changed(project, {each.subject for each in removal.removed})
+        if removal.removed:
+            clear_prompt(project.repository)
     return removal
 
 

@@ -25,6 +25,7 @@ from gitlimmat.service.engine import Engine
 from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, Stopping
 from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project
+from gitlimmat.service.prompt import write_prompt
 from gitlimmat.service.recorder import Recorder
 from gitlimmat.service.sharing import open_sharing
 from gitlimmat.store.view import View
@@ -128,6 +129,7 @@ class Run:
                 self._share.close()
                 if self._request.record:
                     refresh_notes(self._project, self._request.commits)
+                    write_prompt(self._project, self._request.commits)
         summary = self._summary()
         self._listen(Finished(elapsed=summary.elapsed, interrupted=summary.interrupted))
         return summary
