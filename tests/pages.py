@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import threading
@@ -77,18 +78,17 @@ class Served:
         self.pages.bind(parse_address(address), hostname)
         self.url = self.pages.url
         self.port = int(self.url.split("/")[2].rpartition(":")[2])
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run)
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._thread.start()
+        self._started.wait(30)
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(self.pages.serve())
-        try:
-            self._loop.run_until_complete(self._task)
-        except asyncio.CancelledError:
-            pass
-        self._loop.close()
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self.pages.serve())
+        self._started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
 
     def do(self, work: Callable[[], _T]) -> _T:
         """Return what `work` returns in the loop."""

@@ -47,23 +47,19 @@ class Downloads:
         board = site.board
         cell, at = board.cell(oid, test), asked(request).at
 
-        def opened() -> tuple[IO[bytes], int]:
+        def opened() -> IO[bytes] | None:
             if cell.state is CellState.RUNNING and at is None:
                 commit = find_commit(board.project, oid)
-                file = open_running(cell, (commit.id, commit.tree), test, stream)
-            else:
-                result = attempt(find_case(board.project, oid, test), cell, at)
-                file = open_output(board.project, result, stream) if result is not None else None
-            if file is None:
-                raise _NO_OUTPUT
-            return file, size_of(file)
+                return open_running(cell, (commit.id, commit.tree), test, stream)
+            result = attempt(find_case(board.project, oid, test), cell, at)
+            return open_output(board.project, result, stream) if result is not None else None
 
         name = f"{test}-{oid[:10]}-{stream}.txt".encode()
         where = disposition(name)
         if "download" not in request.query:
             where = where.replace("attachment", "inline", 1)
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Disposition": where}
-        return await self._send(request, await self._threads.run(opened), headers)
+        return await self._send(request, await self._threads.open(opened), headers)
 
     async def artifact(
         self, site: Site, request: web.BaseRequest, oid: str, test: str, path: list[bytes]
@@ -88,17 +84,13 @@ class Downloads:
                 where = site.place(oid, test, "artifacts", *names, b"", at=at)
                 return web.Response(status=308, headers={**HEADERS, "Location": where})
             return html(_listing(site, commit, test, names, item, at))
-        file = item
-
-        def opened() -> tuple[IO[bytes], int]:
-            opened = open_stored(project, file.stored, "artifact")
-            return opened, size_of(opened)
-
+        stored = item.stored
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": disposition(item.name),
         }
-        return await self._send(request, await self._threads.run(opened), headers)
+        file = await self._threads.open(lambda: open_stored(project, stored, "artifact"))
+        return await self._send(request, file, headers)
 
     async def follow(self, site: Site, request: web.BaseRequest, oid: str, test: str) -> web.StreamResponse:
         """Send the output of a running job as HTML, line by line, until it ends; nothing when it has."""
@@ -109,10 +101,12 @@ class Downloads:
         return stream.response
 
     async def _send(
-        self, request: web.BaseRequest, opened: tuple[IO[bytes], int], headers: dict[str, str]
+        self, request: web.BaseRequest, file: IO[bytes] | None, headers: dict[str, str]
     ) -> web.StreamResponse:
-        file, size = opened
+        if file is None:
+            raise _NO_OUTPUT
         with file:
+            size = await self._threads.run(lambda: size_of(file))
             start, stop, status = _range(request, size)
             response = web.StreamResponse(
                 status=status,
@@ -169,7 +163,7 @@ class _Following:
         pauses = 0
         while not self._is_over:
             for name in names:
-                file = await self._threads.run(
+                file = await self._threads.open(
                     lambda name=name: open_running(self._job, self._subjects, self._place.test, name)  # type: ignore[misc]
                 )
                 if file is not None:
