@@ -26,6 +26,7 @@ from gitlimmat.service.cells import Range
 from gitlimmat.service.logfile import Log, guarded
 from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project, reopen
+from gitlimmat.service.prompt import keep_prompt
 from gitlimmat.service.sharing import Sharing
 from gitlimmat.service.tracker import Tracker
 
@@ -56,6 +57,7 @@ class Watched:
         log: Log,
     ) -> None:
         self.board = Board(project.repository.name, project)
+        keep_prompt(self.board)
         self._project = project
         self._request = request
         self._sharing = sharing
