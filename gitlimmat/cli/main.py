@@ -28,7 +28,13 @@ COMMANDS = (
 _USAGE_ERROR = 129
 _FATAL = 128
 _BROKEN_PIPE = 141
+_STANDS_FOR = {
+    "--notify": "--notify=true",
+    "--color": "--color=always",
+    "--no-color": "--color=never",
+}
 _RERUN = ("failed", "errored", "all")
+_OPTIONAL = ("color",)  # global options whose value is only ever a part of the same word
 # Typer carries its own copy of click since 0.26; older ones import it. Either way this is its base error.
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -163,7 +169,7 @@ def _usage(error: Exception) -> None:
 
 def _command_index(arguments: Sequence[str]) -> int:
     """Return where the command stands: the first word that is no option and no option's value."""
-    valued = {"-r", "-c", *(f"--{name.replace('_', '-')}" for name in NAMES)}
+    valued = {"-r", "-c", *(f"--{name.replace('_', '-')}" for name in NAMES if name not in _OPTIONAL)}
     index = 0
     while index < len(arguments):
         word = arguments[index]
@@ -182,15 +188,14 @@ def _command_name(arguments: Sequence[str]) -> str | None:
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:
-    """Give `--rerun` and `--notify` without a value the one it stands for."""
+    """Give options without a value the one it stands for, and `--no-color` its other name."""
     result: list[str] = []
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
         if word == "--":
             return [*result, word, *rest]
-        if word == "--notify":
-            word = "--notify=true"
+        word = _STANDS_FOR.get(word, word)
         if word == "--rerun":
             word = f"--rerun={rest.pop(0) if rest and rest[0] in _RERUN else 'all'}"
         result.append(word)

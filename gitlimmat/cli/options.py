@@ -14,6 +14,7 @@ from typing import Annotated, get_type_hints
 
 import typer
 
+from gitlimmat.config.colorbool import When
 from gitlimmat.service.request import Request
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -43,6 +44,15 @@ _DECLARED: dict[str, object] = {
         typer.Option("--num-worktrees", metavar="N", min=0, help="Use at most N worktrees at once."),
     ],
     "git_binary": Annotated[str | None, typer.Option("--git-binary", metavar="PATH", help="Call this git.")],
+    "color": Annotated[
+        When | None,
+        typer.Option(
+            "--color",
+            metavar="[=WHEN]",
+            case_sensitive=False,
+            help="Use colors always, never, or as git would: auto.",
+        ),
+    ],
     "tests": Annotated[
         list[str] | None,
         typer.Option("--tests", metavar="REGEX", help="Select tests whose name matches (repeatable)."),

@@ -12,6 +12,7 @@ from typing import TextIO
 
 from colorama import Fore, Style
 
+from gitlimmat.config.colorbool import ColorSetting, has_colors
 from gitlimmat.git.colors import Palette, Slot
 from gitlimmat.model import Outcome, Result, duration
 
@@ -47,25 +48,19 @@ class Printer:
         return self._palette.color(slot).ansi()
 
 
-def stdout_printer(color_setting: str | None, palette: Palette | None = None) -> Printer:
-    """Return a printer for standard output that follows git's color settings for us."""
-    _pass_bytes_through(sys.stdout)
-    return Printer(sys.stdout, colored=wants_color(color_setting, sys.stdout), palette=palette)
+def stdout_printer(setting: ColorSetting | None, palette: Palette | None = None) -> Printer:
+    """Return a printer for standard output that follows git's color settings for us; None: no colors.
 
-
-def wants_color(setting: str | None, stream: TextIO) -> bool:
-    """Decide as git does: `always` always, `never` and `false` never, else only on a terminal.
-
-    Source: git-config(1) `color.ui`; https://no-color.org for `NO_COLOR`, which an explicit setting beats.
+    Raises: ConfigError when those cannot be understood.
     """
-    word = (setting or "auto").lower()
-    if word == "always":
-        return True
-    if word in ("never", "false", "no", "off", "0"):
-        return False
-    if os.environ.get("NO_COLOR"):
-        return False
-    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    _pass_bytes_through(sys.stdout)
+    colored = setting is not None and wants_color(setting, sys.stdout)
+    return Printer(sys.stdout, colored=colored, palette=palette)
+
+
+def wants_color(setting: ColorSetting, stream: TextIO) -> bool:
+    """Decide as git does. Raises: ConfigError when the setting cannot be understood."""
+    return has_colors(setting, terminal=stream.isatty(), environment=os.environ)
 
 
 def _pass_bytes_through(stream: TextIO) -> None:

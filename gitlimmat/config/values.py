@@ -45,7 +45,12 @@ def parse_bool(text: str | None) -> bool:
     """
     if text is None or text.lower() in _TRUE:
         return True
-    return text.lower() not in _FALSE and parse_int(text) != 0
+    if text.lower() in _FALSE:
+        return False
+    number = parse_int(text)
+    if number < -MAX_INT:  # git takes this one for an integer, but not for a truth value
+        raise ValueError("out of range")
+    return number != 0
 
 
 def parse_notes_ref(text: str | None) -> str | None:

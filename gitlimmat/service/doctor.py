@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from gitlimmat.config.colorbool import ColorSetting, read_color
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.colors import Palette
 from gitlimmat.service import checks_machine, checks_repository, checks_store
@@ -82,10 +83,10 @@ def _hint(problem: Exception) -> str | None:
     return problem.hint if isinstance(problem, LimmatError) else None
 
 
-def colors(request: Request) -> tuple[str | None, Palette | None]:
-    """Return git's word on whether there are colors and which; nothing where it cannot be asked."""
+def colors(request: Request) -> tuple[ColorSetting, Palette | None]:
+    """Return what git says on whether there are colors and which; the defaults where it cannot be asked."""
     try:
         project = Place(request).project
     except LimmatError:
-        return None, None
+        return read_color((), request.color), None
     return project.color, project.palette

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitlimmat.config.colorbool import ColorSetting, read_color
 from gitlimmat.config.definition import define
 from gitlimmat.config.records import Config
 from gitlimmat.config.select import select
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 class Project:
     """A repository with its configuration. The store and what belongs to it are opened at first use.
 
-    `tests` are the selected ones, `all_tests` all of the file, both in file order. `color` is git's word on
-    whether we use colors, from `color.limmat` or else `color.ui`; `palette` says which.
+    `tests` are the selected ones, `all_tests` all of the file, both in file order. `color` says
+    whether we use colors, as an option or git's configuration has it; `palette` says which.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Project:
         selected: tuple[Test, ...],
         warn: Callable[[str], None],
         *,
-        color: str | None,
+        color: ColorSetting,
         palette: Palette,
     ) -> None:
         config = file.config if file is not None else Config()
@@ -231,7 +232,6 @@ def open_project(
             f"cannot make worktrees in '{settings.worktree_dir}': no such directory",
             hint=f"it was named by {settings.origins['worktree_dir']}",
         )
-    color = {value.key: value.value for value in values if value.key in ("color.ui", "color.limmat")}
     return Project(
         request,
         repository,
@@ -239,7 +239,7 @@ def open_project(
         settings,
         _selected(request, file, required=config is ConfigUse.REQUIRED),
         warn,
-        color=color.get("color.limmat", color.get("color.ui")),
+        color=read_color(values, request.color),
         palette=palette,
     )
 

@@ -24,6 +24,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     worktree_dir: Path | None = None
     num_worktrees: int | None = None
     git_binary: str | None = None
+    color: str | None = None
     tests: list[str] = []
     skip_test: list[str] = []
     jobs: int | None = None
