@@ -47,15 +47,23 @@ class GraphLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def read_graph(
-    repository: Repository, base: str | None, head: str, *, include_base: bool = False
+    repository: Repository,
+    base: str | None,
+    head: str,
+    *,
+    include_base: bool = False,
+    head_only: bool = False,
 ) -> tuple[GraphLine, ...]:
     """Return the graph of `base..head`, both full object ids, newest first; all of `head` without a base.
 
-    No commit comes before one that is built on it. With `include_base` the base comes last.
+    No commit comes before one that is built on it. With `include_base` the base comes last. With `head_only`
+    there is no commit but `head`.
 
     Spawns one process; two where the base is wanted and commits that are not built on it follow it.
     Raises: GitError when a commit cannot be read, for example because history has moved and it is gone.
     """
+    if head_only:
+        return _draw(repository, "--max-count=1", head)
     if base is None:
         return _draw(repository, head)
     if not include_base:

@@ -10,10 +10,12 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
 
 from gitlimmat.runner.host import Host
 from gitlimmat.service.board import Board, Place
 from gitlimmat.service.logfile import Log, guarded
+from gitlimmat.service.presence import Presence
 from gitlimmat.service.project import Project
 from gitlimmat.service.session import run_loop, with_signals
 from gitlimmat.service.sharing import Sharing
@@ -116,5 +118,7 @@ def run_watch(watch: Watch, surfaces: dict[str, Surface], log: Log) -> None:
         with_signals(watch.stop, watch.suspend)
         await watch.serve(surfaces)
 
-    with log.of_libraries():
+    with log.of_libraries(), ExitStack() as shown:
+        for board in watch.boards:
+            shown.enter_context(Presence(board.project.repository.git_dir).watching())
         run_loop(work())

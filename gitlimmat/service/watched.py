@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, auto
 
 import msgspec
 
 from gitlimmat.errors import GitError, LimmatError
-from gitlimmat.git.ends import EndsReader
+from gitlimmat.git.ends import Ends, EndsReader
 from gitlimmat.git.follow import Follower, News
-from gitlimmat.git.graph import read_graph
+from gitlimmat.git.graph import GraphLine, read_graph
 from gitlimmat.model import Commit
 from gitlimmat.plan.cases import Case
 from gitlimmat.runner.host import Host
@@ -38,11 +39,24 @@ _NOTES_S = 0.5
 _ALL = News.REFS | News.RESULTS | News.CONFIG
 
 
+class Span(Enum):
+    """How much of HEAD's history is wanted."""
+
+    RANGE = auto()  # what is not in the base; nothing new while there is none
+    RANGE_OR_HEAD = auto()  # where there is no base, HEAD's commit alone
+    HEAD = auto()
+
+
 class WatchRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to watch: the commits from `base` (found when None) to HEAD, with the base itself if asked."""
 
     base: str | None = None
     include_base: bool = False
+    span: Span = Span.RANGE
+
+    def is_head_only(self, ends: Ends) -> bool:
+        """Whether HEAD's commit alone is wanted now."""
+        return self.span is Span.HEAD or (self.span is Span.RANGE_OR_HEAD and ends.base is None)
 
 
 class Watched:
@@ -237,21 +251,12 @@ class _Life:
     async def _follow_ends(self) -> None:
         """Look where the range begins and ends now, and have its commits tested."""
         ends = await asyncio.to_thread(self._ends_reader.read)
-        self._board.say("range", ends.problem)
-        if ends.head is not None and ends.base is None:
+        head_only = ends.head is not None and self._request.is_head_only(ends)
+        self._board.say("range", None if head_only else ends.problem)
+        if ends.head is not None and ends.base is None and not head_only:
             return  # what is shown is the best we know
         try:
-            lines = (
-                await asyncio.to_thread(
-                    read_graph,
-                    self._project.repository,
-                    ends.base,
-                    ends.head,
-                    include_base=self._request.include_base,
-                )
-                if ends.head is not None
-                else ()
-            )
+            lines = await asyncio.to_thread(self._read_graph, ends)
         except GitError as error:
             self._board.say("range", str(error))
             self._try_later()
@@ -268,6 +273,18 @@ class _Life:
                 self._targeted = (ends.base, ends.head)
         except LimmatError as error:
             self._board.say("config", str(error))
+
+    def _read_graph(self, ends: Ends) -> tuple[GraphLine, ...]:
+        """Return the commits that are wanted. Runs in a thread of its own."""
+        if ends.head is None:
+            return ()
+        return read_graph(
+            self._project.repository,
+            ends.base,
+            ends.head,
+            include_base=self._request.include_base,
+            head_only=self._request.is_head_only(ends),
+        )
 
     def _try_later(self) -> None:
         """History may have moved between two looks: look again, less and less often."""

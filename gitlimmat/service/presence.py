@@ -1,0 +1,123 @@
+"""Who follows a worktree, so that hooks start nothing that is needless.
+
+Layer:  service.
+Owns:   in `limmat` of the git directory of each worktree: `watch.<pid>` of each watch, `background` of the
+        runner that hooks have started, `background.lock`, locked while one runs, and `background.out`, what
+        the last one has printed.
+Format: `<pid> <start>`, one line, where start is field 22 of proc_pid_stat(5), `-` where there is none. The
+        hooks read and write the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gitlimmat.errors import LimmatError
+from gitlimmat.runner.processes import read_process, usable
+from gitlimmat.store.bytelocks import try_flock
+
+_NO_START = "-"
+
+
+class Turn:
+    """The right to be the one runner of a worktree, until it is ended."""
+
+    def __init__(self, marker: Path, handle: int) -> None:
+        self._marker = marker
+        self._handle = handle
+
+    def end(self) -> None:
+        """Let another one run. Hooks know of the end first, so none takes us for alive that we do not see."""
+        if _pid(self._marker) == os.getpid():
+            self._marker.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+class Presence:
+    """Who follows the worktree of one git directory."""
+
+    def __init__(self, git_dir: Path) -> None:
+        self._place = git_dir / "limmat"
+        self._marker = self._place / "background"
+
+    def is_watched(self) -> bool:
+        """Whether a watch shows this worktree."""
+        return any(_pid(path) for path in self._watches())
+
+    def runner(self) -> int | None:
+        """Return the process that tests in the background, if there is one."""
+        return _pid(self._marker)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Be seen as a watch. Where nothing can be written nobody sees it: a runner too many is harmless."""
+        path = self._place / f"watch.{os.getpid()}"
+        try:
+            for other in self._watches():
+                if _pid(other) is None:
+                    other.unlink(missing_ok=True)
+            _mark(path)
+        except OSError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    def take_turn(self) -> Turn | None:
+        """Be the one runner here; None when there is another one. Never waits.
+
+        Raises: LimmatError when there can be no lock.
+        """
+        path = self._place / "background.lock"
+        try:
+            self._place.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            if not try_flock(handle):
+                os.close(handle)
+                return None
+            _mark(self._marker)
+        except OSError as error:
+            raise LimmatError(f"cannot lock '{path}': {error.strerror}") from error
+        return Turn(self._marker, handle)
+
+    def _watches(self) -> list[Path]:
+        return sorted(self._place.glob("watch.*"))
+
+
+def _mark(path: Path) -> None:
+    """Write who we are, in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    aside.write_text(f"{os.getpid()} {_start(os.getpid())}\n")
+    aside.replace(path)
+
+
+def _pid(path: Path) -> int | None:
+    """Return the process that a file names if it is that one, and alive."""
+    try:
+        pid, _, start = path.read_text(errors="replace").strip().partition(" ")
+    except OSError:
+        return None
+    if not (pid.isascii() and pid.isdigit()) or not _lives(int(pid)):
+        return None
+    return int(pid) if _start(int(pid)) == start else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return pid > 0
+
+
+def _start(pid: int) -> str:
+    found = read_process(pid) if usable() else None
+    return _NO_START if found is None else str(found.start)
