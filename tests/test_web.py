@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -10,11 +11,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aiohttp import ClientSession
 from conftest import Repo
 from pages import Buttons, Events, Served, begun, observer_of
 
 from gitlimmat.service.board import Board, Cell, CellState
+from gitlimmat.web.address import parse_address
 from gitlimmat.web.graph import draw
+from gitlimmat.web.pages import Pages
 
 CONFIG = """
 [[tests]]
@@ -94,6 +98,17 @@ def test_the_overview_has_every_commit_and_result(served: Served, board: Board) 
     assert page.text.count("<i> failed</i>") == 1
     assert "<title>1 failed · topic · repo</title>" in page.text
     assert "exit 3" in page.text
+
+
+def test_the_title_tells_problems_and_results(served: Served, board: Board) -> None:
+    """A problem is named first, and does not hide what has failed."""
+    served.do(lambda: board.say("base", "branch 'main' is gone"))
+
+    page = served.get("/").text
+
+    assert "<title>problem, 1 failed · topic · repo</title>" in page
+    assert "favicon.svg?state=failed" in page
+    assert "branch &#39;main&#39; is gone" in page
 
 
 def test_nothing_that_people_write_is_markup(served: Served, board: Board) -> None:
@@ -714,3 +729,25 @@ def test_streams_end_when_the_server_does(board: Board) -> None:
         events.until("hello")
         served.close()
         assert list(events) == []
+
+
+def test_pages_can_be_served_again_after_a_failure(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address stays taken, and who has connected meanwhile is answered."""
+
+    async def scenario() -> None:
+        pages = Pages([board], read_only=True)
+        pages.bind(parse_address("127.0.0.1:0"), None)
+        with monkeypatch.context() as broken:
+            broken.setattr(asyncio.Event, "wait", lambda self: asyncio.sleep(0, 1 / 0))
+            with pytest.raises(ZeroDivisionError):
+                await pages.serve()
+        async with ClientSession() as session:
+            early = asyncio.create_task(session.get(pages.url))
+            serving = asyncio.create_task(pages.serve())
+            async with await early as answer:
+                assert answer.status == 200
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+    asyncio.run(scenario())

@@ -105,9 +105,13 @@ def tally(counts: Counts) -> list[tuple[Look, int]]:
 
 def summary(board: Board) -> tuple[str, str]:
     """Return the state of a whole board as a class for the icon, and in few words for the title."""
-    if board.problems:
-        return "errored", "problem"
-    found = tally(board.counts())
+    state, told = _of_cells(tally(board.counts()))
+    if not board.problems:
+        return state, told
+    return "failed" if state == "failed" else "errored", f"problem, {told}"
+
+
+def _of_cells(found: list[tuple[Look, int]]) -> tuple[str, str]:
     if not found:
         return "unknown", "nothing to test"
     numbers = {each.word: number for each, number in found}

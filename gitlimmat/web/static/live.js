@@ -63,6 +63,7 @@
 
   // The overview
 
+  let listed = null; // rows, until some come, go, or are hidden
   let columns = null;
   let fetching = false;
   let again = false;
@@ -241,12 +242,14 @@
 
   const field = document.getElementById("filter");
   function narrow() {
+    listed = null;
     if (!field) return;
     const text = field.value.trim().toLowerCase();
     for (const row of document.querySelectorAll("#table tbody tr")) {
-      const words = row.classList.contains("art") ? "" : row.id + " " + [...row.cells]
-        .filter((each) => !each.classList.contains("t")).map((each) => each.textContent).join(" ");
-      row.hidden = Boolean(text) && !words.toLowerCase().includes(text);
+      row.words ??= row.classList.contains("art") ? "" : (row.id + " " + [...row.cells]
+        .filter((each) => !each.classList.contains("t")).map((each) => each.textContent).join(" ")).toLowerCase();
+      const hidden = Boolean(text) && !row.words.includes(text);
+      if (row.hidden !== hidden) row.hidden = hidden;
     }
   }
   if (field) field.addEventListener("input", narrow);
@@ -255,8 +258,13 @@
 
   let at = -1;
   let across = 0;
-  const rows = () => [...document.querySelectorAll("#table tbody tr:not(.art), main [data-row]")]
-    .filter((each) => !each.hidden);
+  const rows = () => {
+    if (!listed || (listed.length && !listed[0].isConnected)) {
+      listed = [...document.querySelectorAll("#table tbody tr:not(.art), main [data-row]")]
+        .filter((each) => !each.hidden);
+    }
+    return listed;
+  };
   function mark(focus) {
     const all = rows();
     document.querySelectorAll(".at").forEach((each) => each.classList.remove("at"));
@@ -273,7 +281,7 @@
   }
   document.addEventListener("focusin", (event) => {
     const row = event.target.closest ? event.target.closest("#table tbody tr, main [data-row]") : null;
-    if (row) { at = rows().indexOf(row); mark(false); }
+    if (row && !row.classList.contains("at")) { at = rows().indexOf(row); mark(false); }
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
