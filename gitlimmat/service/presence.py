@@ -31,8 +31,11 @@ class Turn:
 
     def end(self) -> None:
         """Let another one run. Hooks know of the end first, so none takes us for alive that we do not see."""
-        if _pid(self._marker) == os.getpid():
-            self._marker.unlink(missing_ok=True)
+        try:
+            if _pid(self._marker) == os.getpid():
+                self._marker.unlink()
+        except OSError:
+            pass
         os.close(self._handle)
 
 
@@ -76,17 +79,28 @@ class Presence:
         path = self._place / "background.lock"
         try:
             self._place.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handle = _open(path)
             if not try_flock(handle):
                 os.close(handle)
                 return None
-            _mark(self._marker)
         except OSError as error:
             raise LimmatError(f"cannot lock '{path}': {error.strerror}") from error
+        try:
+            _mark(self._marker)
+        except OSError:
+            pass  # hooks do not see us then, and start what ends at the lock
         return Turn(self._marker, handle)
 
     def _watches(self) -> list[Path]:
         return sorted(self._place.glob("watch.*"))
+
+
+def _open(path: Path) -> int:
+    """Open a file to lock it. It may be another user's: reading is enough."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _mark(path: Path) -> None:
@@ -103,9 +117,9 @@ def _pid(path: Path) -> int | None:
         pid, _, start = path.read_text(errors="replace").strip().partition(" ")
     except OSError:
         return None
-    if not (pid.isascii() and pid.isdigit()) or not _lives(int(pid)):
+    if not (pid.isascii() and pid.isdigit() and int(pid)):
         return None
-    return int(pid) if _start(int(pid)) == start else None
+    return int(pid) if (_lives(int(pid)) if start == _NO_START else _start(int(pid)) == start) else None
 
 
 def _lives(pid: int) -> bool:
@@ -115,9 +129,12 @@ def _lives(pid: int) -> bool:
         return True
     except (OSError, OverflowError):
         return False
-    return pid > 0
+    return True
 
 
 def _start(pid: int) -> str:
-    found = read_process(pid) if usable() else None
-    return _NO_START if found is None else str(found.start)
+    """Return when a process was started: nothing for a dead one, `-` where nobody says so."""
+    if not usable():
+        return _NO_START
+    found = read_process(pid)
+    return "" if found is None or found.zombie else str(found.start)
