@@ -44,8 +44,10 @@ def test_git_shows_the_note_of_a_commit(repo: Repo, store: Opened) -> None:
     assert told == [
         "limmat: 1 passed, 1 failed",
         f"commit {commit.id}",
-        f"unit         passed     (2.0 s)  subject {oid('subject')}",
-        f"longer name  failed     (exit 3, 2.0 s)  subject {oid('subject')}",
+        f"tree {oid('subject')}",
+        "passed unit (2.0 s)",
+        "failed longer name (exit 3, 2.0 s)",
+        f"more: git limmat show {commit.id[:12]}",
     ]
     assert "limmat: 1 passed, 1 failed" in repo.git("log", "-1", "--notes=limmat")
     assert store.warnings == []
@@ -192,3 +194,63 @@ def test_a_note_survives_any_text() -> None:
     """A test may be called, or fail for, what is no text."""
     commit = Commit(id=oid("c"), tree=oid("t"))
     assert b"\\udcff" in render_note(commit, [line("unit", reason="\udcff")])
+
+
+def test_a_note_has_short_lines_and_no_control_characters(repo: Repo, store: Opened) -> None:
+    """It reads well in a narrow window, whatever a test has to say."""
+    commit = commit_of(repo)
+    update_notes(store, [(commit, [line("unit", Outcome.FAILED, "\x1b[31mwhy\n" * 20)])])
+
+    text = repo.git("notes", "--ref=limmat", "show", commit.id)
+
+    assert max(map(len, text.splitlines())) <= 72
+    assert text.isprintable() or set(text) - {"\n"} == {each for each in text if each.isprintable()}
+    assert len(text.splitlines()) == 5
+
+
+OLD = """limmat: 1 passed, 1 failed
+commit {commit}
+unit         passed     (2.0 s)  subject {commit}
+longer name  failed     (exit 3, 2.0 s)  subject {commit}"""
+"""A note as version 0.1 wrote it."""
+
+
+def test_an_old_note_is_ours(repo: Repo, store: Opened) -> None:
+    """Notes in the form of version 0.1 are replaced."""
+    commit = commit_of(repo)
+    repo.git("notes", "--ref=limmat", "add", "-m", OLD.format(commit=commit.id))
+    assert update_notes(store, [(commit, [line("unit")])])
+    assert repo.git("notes", "--ref=limmat", "show").startswith("limmat: 1 passed\n")
+
+
+def test_what_a_user_adds_to_our_note_stays(repo: Repo, store: Opened) -> None:
+    """`git notes append` makes it the user's, and that is told."""
+    commit = commit_of(repo)
+    update_notes(store, [(commit, [line("unit")])])
+    repo.git("notes", "--ref=limmat", "append", "-m", "failed because of the weather")
+
+    assert not update_notes(store, [(commit, [line("unit", Outcome.FAILED)])])
+
+    assert repo.git("notes", "--ref=limmat", "show").endswith("failed because of the weather")
+    assert "not ours" in store.warnings[0]
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "concatenate", "cat_sort_uniq"])
+def test_what_git_makes_of_copies_is_ours(repo: Repo, store: Opened, mode: str) -> None:
+    """With `notes.rewriteMode`, git joins copies of our notes; they are replaced all the same."""
+    repo.git("config", "notes.rewriteRef", "refs/notes/*")
+    repo.git("config", "notes.rewriteMode", mode)
+    for name in ("one", "two"):
+        repo.commit(name)
+        update_notes(store, [(commit_of(repo), [line(name)])])
+    repo.git("-c", "sequence.editor=sed -i 2s/pick/fixup/", "rebase", "-q", "-i", "HEAD~2")
+    joined = commit_of(repo)
+    assert "passed two" in repo.git("notes", "--ref=limmat", "show")
+
+    assert update_notes(store, [(joined, [line("three")])])
+
+    assert store.warnings == []
+    assert repo.git("notes", "--ref=limmat", "show").splitlines()[3:] == [
+        "passed three (2.0 s)",
+        f"more: git limmat show {joined.id[:12]}",
+    ]

@@ -5,13 +5,20 @@ Owns:   refs/notes/limmat, or what `limmat.notesRef` names instead.
 Format: 1. A parentless commit of a tree `<aa>/<rest of commit id>` of notes. A note is
             limmat: <n> passed, <n> failed
             commit <commit id>
-            <test>  <outcome>  (<reason>, <elapsed>)  subject <id>
-        The second line tells on which commit it was put, so that a copy elsewhere shows. Nothing is ever
-        read back from here but whether a note is ours: a view must not become the truth.
+            tree <tree id>
+            <outcome> <test> (<reason>, <elapsed>)
+            more: git limmat show <start of commit id>
+        The second line tells on which commit it was put, so that a copy elsewhere shows; the third is there
+        when a result is about the tree. Nothing is ever read back from here but whether a note is ours: a
+        view must not become the truth.
+
+Lines are short, so that they read well in a narrow window and git has little to unpack: the id of the subject
+in each of ten lines took twice the time of `git log` itself.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -43,6 +50,13 @@ _ID_LENGTH = 40
 _NAMESPACE = "refs/notes/"
 _FIRST = b"limmat: "
 _SECOND = b"commit "
+_OUTCOMES = "|".join(Outcome)
+_LINE = re.compile(
+    rf"limmat: .*|(?:commit|tree) [0-9a-f]+|(?:{_OUTCOMES}) .+ \(.*\)|more: git limmat show [0-9a-f]+|"
+    rf".+  (?:{_OUTCOMES}) +\(.*\)  subject [0-9a-f]+|".encode()  # the longer lines of version 0.1
+)
+_REASON = 48  # characters; what has more is cut
+_SHOWN_ID = 12  # hexadecimal digits
 _IDENTITY = "git-limmat <git-limmat@localhost>"
 _MESSAGE = "Notes of git-limmat\n"
 _UPDATE_WITHIN_S = 5.0
@@ -224,20 +238,35 @@ def _is_ours(repository: Repository, entry: Entry) -> bool:
 
 
 def _has_our_mark(text: bytes) -> bool:
-    first, _, rest = text.partition(b"\n")
-    return first.startswith(_FIRST) and rest.startswith(_SECOND)
+    """Whether we have written all of a note; git may have joined or sorted copies of several."""
+    lines = text.split(b"\n")
+    marks = (any(line.startswith(mark) for line in lines) for mark in (_FIRST, _SECOND))
+    return all(marks) and all(_LINE.fullmatch(line) for line in lines if line)
 
 
 def render_note(commit: Commit, lines: Sequence[NoteLine]) -> bytes:
     """Return the text of the note of `commit`."""
-    width = max(len(line.result.test) for line in lines)
-    text = [f"limmat: {_summary(line.result.outcome for line in lines)}", f"commit {commit.id}"]
-    for line in lines:
-        result = line.result
-        about = ", ".join(filter(None, (result.reason, duration(result.elapsed))))
-        outcome = result.outcome.value
-        text.append(f"{result.test:<{width}}  {outcome:<9}  ({about})  subject {line.subject}")
+    trees = dict.fromkeys(line.subject for line in lines if line.subject != commit.id)
+    text = [
+        f"limmat: {_summary(line.result.outcome for line in lines)}",
+        f"commit {commit.id}",
+        *(f"tree {tree}" for tree in trees),
+        *(fact_line(line.result) for line in lines),
+        f"more: git limmat show {commit.id[:_SHOWN_ID]}",
+    ]
     return "\n".join((*text, "")).encode(errors="backslashreplace")
+
+
+def fact_line(result: Result) -> str:
+    """Return the line of a note that says what came of one test."""
+    reason = result.reason if len(result.reason) <= _REASON else f"{result.reason[: _REASON - 3]}..."
+    about = ", ".join(filter(None, (reason, duration(result.elapsed))))
+    return f"{result.outcome.value} {_plain(result.test)} ({_plain(about)})"
+
+
+def _plain(text: str) -> str:
+    """Return `text` without control characters; what is no text stays, to be escaped."""
+    return "".join(each if each.isprintable() or "\ud800" <= each <= "\udfff" else " " for each in text)
 
 
 def _summary(outcomes: Iterable[Outcome]) -> str:
