@@ -23,7 +23,7 @@ from gitlimmat.errors import ConfigError, LimmatError
 
 COMMANDS = (
     *("run", "watch", "web", "test", "get", "artifacts", "status", "show"),
-    *("forget", "gc", "config", "doctor", "list", "notes", "prompt"),
+    *("init", "forget", "gc", "config", "doctor", "list", "notes", "prompt"),
 )
 _USAGE_ERROR = 129
 _FATAL = 128

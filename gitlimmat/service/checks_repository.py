@@ -16,6 +16,7 @@ from gitlimmat.errors import ConfigError
 from gitlimmat.git.census import filesystem_of, git_locks, head_problem, hooks_directory
 from gitlimmat.git.entry import MARK, list_entries, stale_entries
 from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, some, warning
+from gitlimmat.service.init_hooks import complaints
 from gitlimmat.service.logfile import LOGFILE_VARIABLE, log_directory, log_path
 from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.store.runs import dead_directories, running_jobs, sweep
@@ -170,6 +171,8 @@ def _config(place: Place) -> Iterator[Finding]:
 
 def _hooks(place: Place) -> Iterator[Finding]:
     directory = hooks_directory(place.repository)
+    for problem in complaints(place.repository, directory):
+        yield warning(problem, "git limmat init mends this")
     if not directory.exists():
         yield fine("none")
         return

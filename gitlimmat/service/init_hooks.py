@@ -1,0 +1,258 @@
+"""Where hooks are installed beside those of the user, and how that is taken back.
+
+Layer: service.
+
+In the repository's own directory, a hook takes the place of the one that is there, which is moved to a
+directory beside: under the same name, at the same depth and with links to its neighbors, so that scripts
+that look at their own name and place go on working. Where `core.hooksPath` leads elsewhere, to files that
+are tracked, generated or shared with other repositories, these are not touched: a directory of ours takes
+their place, and each hook in it runs the one there first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gitlimmat.errors import LimmatError
+from gitlimmat.git.hooks import HARMLESS, OURS_ELSEWHERE, TELLING, HooksPlace, our_directories
+from gitlimmat.git.repository import Repository
+from gitlimmat.service.init_hookfiles import (
+    BEFORE,
+    MODE,
+    Kind,
+    by_same_tool,
+    hook_beside,
+    hook_elsewhere,
+    kind_of,
+    shipped_hooks,
+)
+from gitlimmat.service.init_steps import Act, Link, MakeDirectory, Move, Remove, RemoveDirectory, Step, Write
+
+_HINT = "mend that, or leave hooks out with --no-hooks"
+_REPLACED = (".legacy", ".old")
+"""What pre-commit and lefthook put behind the name of a hook whose place they take."""
+
+
+def check_hooks(place: HooksPlace, shipped: Mapping[str, bytes], target: Path) -> None:
+    """Raises: LimmatError when hooks cannot be installed; nothing has been done."""
+    if not shipped:
+        raise LimmatError("cannot find the hooks of git limmat", hint="install it again, or use --no-hooks")
+    directory = place.directory
+    if directory.exists() and not directory.is_dir():
+        raise LimmatError(f"cannot install hooks: '{directory}' is not a directory", hint=_HINT)
+    nearest = next(each for each in (target, *target.parents) if each.exists() or each.is_symlink())
+    if not nearest.is_dir():
+        raise LimmatError(f"cannot install hooks: '{nearest}' is not a directory", hint=_HINT)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise LimmatError(f"cannot install hooks: '{nearest}' cannot be written", hint=_HINT)
+    bad = [name for name in sorted(shipped) if kind_of(directory / name) is Kind.UNUSABLE]
+    if bad and place.own:
+        raise LimmatError(f"cannot install hooks: '{directory / bad[0]}' is not a file", hint=_HINT)
+
+
+def elsewhere(repository: Repository, place: HooksPlace) -> Path:
+    """Return the directory of ours that takes the place of the user's."""
+    return (repository.git_dir if place.scope == "worktree" else repository.common_dir) / OURS_ELSEWHERE
+
+
+def install_beside(directory: Path, shipped: Mapping[str, bytes]) -> tuple[list[Act], list[str]]:
+    """Return what installs the hooks in the repository's own directory, and what is left as it is."""
+    acts: list[Act] = []
+    told: list[str] = []
+    if not directory.is_dir():
+        acts.append(Act(said=(f"make '{directory}'",), steps=(MakeDirectory(path=directory),)))
+    for name, text in shipped.items():
+        path, new = directory / name, hook_beside(name, text)
+        kind = kind_of(path)
+        write = Write(path=path, content=new, mode=MODE)
+        if kind is Kind.EDITED:
+            told.append(f"'{path}' was installed by git limmat and then edited: left as it is")
+        elif kind is Kind.NOTHING:
+            acts.append(Act(said=(f"install the hook '{path}'",), steps=(write,)))
+        elif kind is Kind.OURS:
+            if path.read_bytes() != new or not os.access(path, os.X_OK):
+                acts.append(Act(said=(f"update the hook '{path}'",), steps=(write,)))
+        elif not (_called_by(path, new)):
+            acts.append(_take_place(path, write))
+    return acts, told
+
+
+def install_elsewhere(place: HooksPlace, target: Path, shipped: Mapping[str, bytes]) -> list[Act]:
+    """Return what makes the directory of ours whose hooks run those in the user's directory first."""
+    names = [name for name in HARMLESS if name not in shipped]
+    names += [name for name in TELLING if os.access(place.directory / name, os.X_OK)]
+    acts: list[Act] = []
+    if not target.is_dir():
+        acts.append(Act(said=(f"make '{target}'",), steps=(MakeDirectory(path=target),)))
+    wanted = {name: hook_elsewhere(name, shipped[name], place.stated) for name in shipped}
+    passing = {name: hook_elsewhere(name, None, place.stated) for name in names}
+    for name, text in (wanted | passing).items():
+        path = target / name
+        if kind_of(path) is Kind.OURS and path.read_bytes() == text and os.access(path, os.X_OK):
+            continue
+        after = f", which runs '{place.stated}/{name}' first" if name in wanted else ""
+        what = "hook" if name in wanted else "stand-in"
+        said = f"install the {what} '{path}'{after}"
+        acts.append(Act(said=(said,), steps=(Write(path=path, content=text, mode=MODE),)))
+    config, text = target / "config", config_of(target)
+    if not config.is_file() or config.read_bytes() != text:
+        said = f"write '{config}' with core.hooksPath = {target}"
+        acts.append(Act(said=(said,), steps=(Write(path=config, content=text, mode=0o644),)))
+    return acts
+
+
+def config_of(directory: Path) -> bytes:
+    """Return the content of the file that makes git look for hooks in `directory`."""
+    quoted = os.fspath(directory).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return os.fsencode(f'[core]\n\thooksPath = "{quoted}"\n')
+
+
+def remove_elsewhere(repository: Repository, kept: Path | None = None) -> tuple[list[Act], list[str]]:
+    """Return what removes directories of ours, but `kept`, and what is left in them and why."""
+    acts: list[Act] = []
+    told: list[str] = []
+    for directory in our_directories(repository):
+        if directory == kept or not directory.is_dir() or directory.is_symlink():
+            continue
+        steps: list[Step] = []
+        for path in sorted(directory.iterdir()):
+            if kind_of(path) is Kind.OURS or (path.name == "config" and path.is_file()):
+                steps.append(Remove(path=path))
+            else:
+                told.append(f"'{path}' has been changed: left as it is")
+        steps.append(RemoveDirectory(path=directory))
+        acts.append(Act(said=(f"remove '{directory}'",), steps=tuple(steps)))
+    return acts, told
+
+
+def remove_beside(directory: Path) -> tuple[list[Act], list[str]]:
+    """Return what gives hooks in the repository's own directory back, and what is left and why."""
+    kept = directory.parent / BEFORE
+    acts: list[Act] = []
+    told: list[str] = []
+    present = {path.name: kind_of(path) for path in _entries(directory)}
+    names = {
+        name.removesuffix(".legacy").removesuffix(".old") for name, kind in present.items() if _ours(kind)
+    }
+    names |= {path.name for path in _entries(kept) if not _is_neighbor(path)}
+    for name in sorted(names):
+        if present.get(name) is Kind.EDITED:
+            told.append(f"'{directory / name}' was edited after its installation: left as it is")
+            continue
+        acts += _give_back(directory / name, kept / name, present, told)
+    links = tuple(Remove(path=path) for path in _entries(kept) if _is_neighbor(path))
+    if kept.is_dir():
+        acts.append(Act(said=(f"remove '{kept}'",), steps=(*links, RemoveDirectory(path=kept))))
+    return acts, told
+
+
+def complaints(repository: Repository, directory: Path) -> list[str]:
+    """Return what has become of installed hooks that are not run any more, git looking in `directory`.
+
+    Empty where none were installed.
+    """
+    own = repository.common_dir / "hooks"
+    for ours in our_directories(repository):
+        if ours.is_dir() and directory != ours:
+            return [f"hooks in '{ours}' are not run: core.hooksPath leads to '{directory}'"]
+    kinds = {name: kind_of(own / name) for name in shipped_hooks()}
+    if not (own.parent / BEFORE).is_dir() and not any(_ours(kind) for kind in kinds.values()):
+        return []
+    if directory in our_directories(repository):
+        return []
+    if directory != own:
+        return [f"hooks in '{own}' are not run: core.hooksPath leads to '{directory}'"]
+    return [
+        f"'{own / name}' is not, or no longer, a hook of git limmat"
+        for name, kind in kinds.items()
+        if not _ours(kind) and not _called_by(own / name, None)
+    ]
+
+
+def _give_back(path: Path, earlier: Path, present: Mapping[str, Kind], told: list[str]) -> Iterator[Act]:
+    """Undo one hook: what was there takes the place that ours has now, wherever tools have moved it."""
+    places = (path, *(path.with_name(path.name + suffix) for suffix in _REPLACED))
+    ours = next((each for each in places if present.get(each.name) is Kind.OURS), None)
+    exists = earlier.exists() or earlier.is_symlink()
+    taken = path.name in present
+    if ours is None:
+        if not exists:
+            return
+        ours = path if not taken else path.with_name(f"{path.name}.before-limmat")
+        if taken:
+            told.append(f"'{path}' is not ours: the one before it becomes '{ours}'")
+        yield Act(said=(f"move '{earlier}' to '{ours}'",), steps=(Move(path=earlier, to=ours),))
+    elif not exists:
+        yield Act(said=(f"remove the hook '{ours}'",), steps=(Remove(path=ours),))
+    elif ours != path and by_same_tool(path, earlier):
+        said = (f"remove the hook '{ours}'", f"remove '{earlier}', of which '{path}' is a newer version")
+        yield Act(said=said, steps=(Remove(path=ours), Remove(path=earlier)))
+    else:
+        said = (f"remove the hook '{ours}'", f"move '{earlier}' to '{ours}'")
+        yield Act(said=said, steps=(Remove(path=ours), Move(path=earlier, to=ours)))
+
+
+def _take_place(path: Path, write: Write) -> Act:
+    """Return what moves a hook aside, with links to its neighbors, and installs ours."""
+    kept = path.parent.parent / BEFORE
+    steps: list[Step] = [MakeDirectory(path=kept)]
+    said = [f"move '{path}' to '{kept / path.name}', where it still runs first"]
+    earlier = kept / path.name
+    stray = next((path.with_name(path.name + suffix) for suffix in _REPLACED if _is_ours(path, suffix)), None)
+    if earlier.exists() or earlier.is_symlink():
+        # a tool has put its own hook into the place of ours: what ours had replaced goes where the tool had
+        # put ours, which is where it would be now without us
+        there = stray or path.with_name(f"{path.name}.before-limmat")
+        if by_same_tool(path, earlier):
+            steps += [Remove(path=stray)] if stray else []
+            steps.append(Remove(path=earlier))
+            said.insert(0, f"remove '{earlier}', of which '{path}' is a newer version")
+        else:
+            steps += [Remove(path=stray)] if stray else []
+            steps.append(Move(path=earlier, to=there))
+            if not (kept / there.name).is_symlink():
+                steps.append(Link(path=kept / there.name, to=f"../{path.parent.name}/{there.name}"))
+            said.insert(0, f"move '{earlier}' to '{there}': '{path}' has taken its place")
+    elif stray:
+        steps.append(Remove(path=stray))
+        said.insert(0, f"remove the hook '{stray}'")
+    steps.append(Move(path=path, to=earlier))
+    for neighbor in _entries(path.parent):
+        link = kept / neighbor.name
+        if _is_neighborly(neighbor, write.path) and not (link.exists() or link.is_symlink()):
+            steps.append(Link(path=link, to=f"../{path.parent.name}/{neighbor.name}"))
+    said.append(f"install the hook '{path}'")
+    return Act(said=tuple(said), steps=(*steps, write))
+
+
+def _called_by(path: Path, new: bytes | None) -> bool:
+    """Whether the hook of somebody else calls ours: pre-commit does, as NAME.legacy."""
+    legacy = path.with_name(f"{path.name}.legacy")
+    if kind_of(legacy) is not Kind.OURS or not path.is_file() or b"hook-impl" not in path.read_bytes():
+        return False
+    return new is None or legacy.read_bytes() == new
+
+
+def _is_neighborly(path: Path, hook: Path) -> bool:
+    """Whether a hook that is moved may want to find `path` beside it."""
+    if path == hook or path.name.startswith(".") or path.suffix == ".sample":
+        return False
+    return path.name not in (*HARMLESS, *TELLING) and not _ours(kind_of(path))
+
+
+def _is_neighbor(path: Path) -> bool:
+    return path.is_symlink() and os.readlink(path) == f"../hooks/{path.name}"  # noqa: PTH115 - as it is written
+
+
+def _is_ours(path: Path, suffix: str) -> bool:
+    return kind_of(path.with_name(path.name + suffix)) is Kind.OURS
+
+
+def _ours(kind: Kind) -> bool:
+    return kind in (Kind.OURS, Kind.EDITED)
+
+
+def _entries(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.is_dir() else []
