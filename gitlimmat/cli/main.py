@@ -23,8 +23,10 @@ from gitlimmat.errors import ConfigError, LimmatError
 
 COMMANDS = (
     *("run", "watch", "web", "test", "get", "artifacts", "status", "show"),
-    *("init", "forget", "gc", "config", "doctor", "list", "notes", "prompt"),
+    *("forget", "gc", "config", "doctor", "list", "notes", "prompt"),
+    *("background", "prepush"),
 )
+_FOR_HOOKS = ("background", "prepush")
 _USAGE_ERROR = 129
 _FATAL = 128
 _BROKEN_PIPE = 141
@@ -55,7 +57,10 @@ def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     for name in commands:
         module = importlib.import_module(f"gitlimmat.cli.{name}")
         command: Callable[..., int | None] = module.command
-        app.command(name, context_settings=CONTEXT, no_args_is_help=False)(with_globals(_guarded(command)))
+        declare = app.command(
+            name, context_settings=CONTEXT, no_args_is_help=False, hidden=name in _FOR_HOOKS
+        )
+        declare(with_globals(_guarded(command)))
     return app
 
 
