@@ -23,7 +23,7 @@ from gitlimmat.errors import ConfigError, LimmatError
 
 COMMANDS = (
     *("run", "watch", "web", "test", "get", "artifacts", "status", "show"),
-    *("init", "forget", "gc", "config", "doctor", "list", "notes", "prompt"),
+    *("init", "forget", "gc", "config", "doctor", "list", "notes", "prompt", "help"),
     *("background", "prepush"),
 )
 _FOR_HOOKS = ("background", "prepush")

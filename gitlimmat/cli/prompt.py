@@ -35,5 +35,6 @@ def command(
             environment.pop(name, None)
     word = prompt_word(start, environment)
     if word:
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         sys.stdout.write(word + "\n")
     return 0
