@@ -73,7 +73,7 @@ __git_limmat_complete () {
 		done < <(__git_limmat_tests "$config")
 		;;
 	revision) cur=$2 __git_complete_revlist ;;
-	page) __gitcomp "run watch web test get artifacts status show init forget gc config doctor list notes prompt help format limmat.toml" "" "$2" ;;
+	page) __gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml" "" "$2" ;;
 	directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$2")) ;;
 	file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$2")) ;;
 	command) COMPREPLY=($(compgen -c -S ' ' -- "$2")) ;;
@@ -104,6 +104,10 @@ _git_limmat () {
 		*) if [ -z "$command" ]; then command=${words[i]}; else ((++position)); fi ;;
 		esac
 	done
+	if [ "$command" = log ] && declare -F _git_log >/dev/null; then
+		_git_log # which takes all that git log takes
+		return
+	fi
 	case "$cur" in
 	--*=*)
 		if __git_limmat_kind "$command" "${cur%%=*}"; then
@@ -130,7 +134,7 @@ _git_limmat () {
 		get) options='--run --exit-code' ;;
 		artifacts) options='--run' ;;
 		status) options='--json --porcelain --schema --include-base' ;;
-		show) options='--verbose --all' ;;
+		show) options='--verbose --all --quickfix' ;;
 		init) options='--yes --dry-run --undo --no-config --no-aliases --no-hooks' ;;
 		forget) options='--dry-run' ;;
 		gc) options='--size --age --count --unreachable --dry-run' ;;
@@ -146,7 +150,7 @@ _git_limmat () {
 		;;
 	esac
 	if [ -z "$command" ]; then
-		__gitcomp "run watch web test get artifacts status show init forget gc config doctor list notes prompt help"
+		__gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help"
 		return
 	fi
 	case "$command:$position" in
@@ -165,6 +169,7 @@ _git_limmat () {
 	forget:0) kind='revision' ;;
 	forget:*) kind='test' ;;
 	list:*) kind='revision' ;;
+	log:*) kind='revision' ;;
 	help:0) kind='page' ;;
 	*) COMPREPLY=(); return ;;
 	esac

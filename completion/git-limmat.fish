@@ -75,11 +75,12 @@ function __git_limmat_revisions
 end
 
 function __git_limmat_pages
-    string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list notes prompt help format limmat.toml'
+    string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml'
 end
 
 set -g __git_limmat_valued :-r :--repo :-c :--config :--result-db :--worktree-prefix :--worktree-dir :--num-worktrees :--git-binary :--tests :--skip-test run:-x run:--exec run:-j run:--jobs watch:-x watch:--exec watch:-j watch:--jobs watch:--http-sockaddr watch:--hostname web:--http-sockaddr web:--hostname gc:--size gc:--age gc:--count list:--test help:--completion
 complete -c git-limmat -f
+complete -c git-limmat -n '__git_limmat_at log' -a '(complete -C "git log "(commandline -ct))'
 complete -c git-limmat -n 'not __git_limmat_at' -s V -l version -d 'Print the version'
 complete -c git-limmat -n 'not __git_limmat_at' -a run -d 'Run the selected tests on each commit'
 complete -c git-limmat -n 'not __git_limmat_at' -a watch -d 'Test new commits as they are written, and show it live'
@@ -95,6 +96,7 @@ complete -c git-limmat -n 'not __git_limmat_at' -a gc -d 'Drop old results and t
 complete -c git-limmat -n 'not __git_limmat_at' -a config -d 'Show the effective configuration'
 complete -c git-limmat -n 'not __git_limmat_at' -a doctor -d 'Check that everything git limmat needs is sound'
 complete -c git-limmat -n 'not __git_limmat_at' -a list -d 'Print the ids of commits that have certain results'
+complete -c git-limmat -n 'not __git_limmat_at' -a log -d 'Show the log of git with the results of each commit'
 complete -c git-limmat -n 'not __git_limmat_at' -a notes -d 'Compare the notes that \'git log\' shows with the results'
 complete -c git-limmat -n 'not __git_limmat_at' -a prompt -d 'Print a word about HEAD for the prompt of a shell'
 complete -c git-limmat -n 'not __git_limmat_at' -a help -d 'Show a page of the manual'
@@ -146,6 +148,7 @@ complete -c git-limmat -n '__git_limmat_at status' -l include-base -d 'Show the 
 complete -c git-limmat -n '__git_limmat_at status 0 or more' -a '(__git_limmat_revisions)'
 complete -c git-limmat -n '__git_limmat_at show' -s v -l verbose -d 'Show the ends of the output; twice: all of it'
 complete -c git-limmat -n '__git_limmat_at show' -s a -l all -d 'Show each stored result, not just the newest'
+complete -c git-limmat -n '__git_limmat_at show' -s q -l quickfix -d 'Show the places in files that failed tests have named'
 complete -c git-limmat -n '__git_limmat_at show 0' -a '(__git_limmat_revisions)'
 complete -c git-limmat -n '__git_limmat_at show 1' -a '(__git_limmat_tests)'
 complete -c git-limmat -n '__git_limmat_at init' -s y -l yes -d 'Do it without asking'
@@ -178,6 +181,7 @@ complete -c git-limmat -n '__git_limmat_at list' -l all -d 'It is so for all of 
 complete -c git-limmat -n '__git_limmat_at list' -s z -d 'End each id with a NUL, not with a newline'
 complete -c git-limmat -n '__git_limmat_at list' -l abbrev -d 'Print ids as short as git does'
 complete -c git-limmat -n '__git_limmat_at list 0 or more' -a '(__git_limmat_revisions)'
+complete -c git-limmat -n '__git_limmat_at log 0 or more' -a '(__git_limmat_revisions)'
 complete -c git-limmat -n '__git_limmat_at notes' -l rebuild -d 'Make all notes anew'
 complete -c git-limmat -n '__git_limmat_at notes' -s n -l dry-run -d 'With --rebuild: only show what would be changed'
 complete -c git-limmat -n '__git_limmat_at prompt' -l sh -d 'Print functions for a shell that do the same'

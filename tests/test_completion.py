@@ -88,6 +88,7 @@ def test_commands_are_completed(prepared: tuple[Repo, Path], shell: str) -> None
         ("git limmat forget main lint un", ["unit"]),
         ("git limmat help limmat.t", ["limmat.toml"]),
         ("git-limmat sta", ["status"]),
+        ("git limmat log --onel", ["--oneline"]),
     ],
 )
 def test_what_comes_next_is_completed(

@@ -8,15 +8,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import Printer, age, size, stdout_printer
+from gitlimmat.errors import UsageError
 from gitlimmat.git.colors import Slot
 from gitlimmat.model import Outcome, duration
-from gitlimmat.service.project import ConfigUse, open_project
+from gitlimmat.service.project import ConfigUse, Project, open_project
+from gitlimmat.service.quickfix import path_from, quickfix
 from gitlimmat.service.request import Request
 from gitlimmat.service.show import Shown, read_output, show
 
@@ -25,7 +28,9 @@ _EDGE_LINES = 5
 
 def command(
     options: Request,
-    revision: Annotated[str, typer.Argument(metavar="<rev>", help="The commit.")],
+    revision: Annotated[
+        str, typer.Argument(metavar="[<rev>]", help="The commit.", show_default=False)
+    ] = "HEAD",
     name: Annotated[str | None, typer.Argument(metavar="[<test>]", help="Only this test.")] = None,
     verbose: Annotated[
         int,
@@ -40,12 +45,19 @@ def command(
     history: Annotated[
         bool, typer.Option("--all", "-a", help="Show each stored result, not just the newest.")
     ] = False,
+    places: Annotated[
+        bool, typer.Option("--quickfix", "-q", help="Show the places in files that failed tests have named.")
+    ] = False,
 ) -> int:
     """Show all that is stored about a commit.
 
     That is, for each test: outcome, reason, times, definition, output and artifacts.
     """
     project = open_project(options, warn, config=ConfigUse.OPTIONAL)
+    if places:
+        if history or verbose:
+            raise UsageError("--quickfix cannot be used with --all or --verbose")
+        return _print_places(project, revision, name)
     printer = stdout_printer(project.color, project.palette)
     commit, title, shown = show(project, revision, name, history=history)
     printer.line(f"{printer.paint(commit.id, Slot.HASH)} {title}")
@@ -59,6 +71,14 @@ def command(
                 printer.line(f"  {stream}:")
                 printer.stream.flush()
                 _print_output(read_output(project, stored.oid), whole=verbose > 1)
+    return 0
+
+
+def _print_places(project: Project, revision: str, name: str | None) -> int:
+    here = Path.cwd()
+    for each in quickfix(project, revision, name):
+        place = f"{path_from(project, each.path, here)}:{each.line}:{each.column}: {each.text}\n"
+        sys.stdout.buffer.write(place.encode(errors="surrogateescape"))
     return 0
 
 
