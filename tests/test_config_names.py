@@ -13,7 +13,7 @@ from gitlimmat.config.names import name_fault, quote, resource_name_fault
 
 GOOD = (
     "a", "unit", "build W=1", "a.b", "a-", "ünït", "日本", "x" * 100, "é" * 50, "~", "git~2", "a:b", "a\\b",
-    "\U0001f469\u200d\U0001f680", "a..", "@{x}", "*", "git", "a.git", "CON", "git~1x", "a\\b.git",
+    "\U0001f469\u200d\U0001f680", "a..", "@{x}", "*", "git", "a.git", "CON", "git~1x", "a\\b.git", "\u05d0\u200f!",
 )  # fmt: skip
 BAD = (
     ("", "must not be empty"),
@@ -28,6 +28,8 @@ BAD = (
     ("a\x7f", "has a control character"),
     ("a\u2028", "has a control character"),
     ("a\udcff", "has a control character"),
+    ("a\u202edessap", "has a character that turns text around"),
+    ("\u2066a", "has a character that turns text around"),
     ("x" * 101, "is longer than 100 bytes"),
     ("é" * 51, "is longer than 100 bytes"),
     ("git~1", "is a name that git refuses in a tree"),

@@ -10,6 +10,8 @@ import unicodedata
 
 MAX_BYTES = 100
 _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What turns text around until it is taken back: a name with it would turn around the outcome beside it."""
 # Source: git's fsck and path checks. A tree entry is refused when some file system would take it for `.git`:
 # NTFS drops final dots and spaces and all after a colon, and knows `git~1`; HFS+ drops these code points.
 _HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
@@ -22,6 +24,8 @@ def name_fault(name: str) -> str | None:
         return "must not be empty"
     if any(unicodedata.category(character) in _CONTROL for character in name):
         return f"{quote(name)} has a control character"
+    if _DIRECTION.search(name):
+        return f"{quote(name)} has a character that turns text around"
     if "/" in name:
         return f"{quote(name)} has a '/'"
     if name[0] in ".-":

@@ -65,8 +65,9 @@ class TestTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(
             min_length=1,
             description=(
-                "Name of the test, unique in the file. At most 100 bytes of UTF-8, without `/` and control "
-                "characters, not starting with `.` or `-`, and not a name that git refuses in a tree."
+                "Name of the test, unique in the file. At most 100 bytes of UTF-8, without `/`, control "
+                "characters and those that turn text around, not starting with `.` or `-`, and not a name that "
+                "git refuses in a tree."
             ),
         ),
     ]
