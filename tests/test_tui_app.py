@@ -104,7 +104,7 @@ def test_output_of_a_finished_job_comes_from_the_store(topic: Repo) -> None:
         board.put([newest], "unit", gone)
         await pilot.press("enter")
         await until(pilot, app, "two")
-        assert any("output of build on" in line for line in screen(app))
+        assert any("output of build on" in line and "line 2 of 2" in line for line in screen(app))
         await pilot.press("enter", "l")
         await until(pilot, app, "no output is stored: build failed")
         await pilot.press("escape")

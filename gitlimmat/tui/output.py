@@ -134,11 +134,11 @@ class Output(Lines):
     def line(self, y: int, width: int) -> Strip:
         """Draw the rule with the names, or a line of output."""
         line = self._look.line(width)
-        if y == 0:
-            return self._rule(line)
         self._lay_out()
         if self.is_following:
             self._top = max(len(self._rows) - self._height, 0)
+        if y == 0:
+            return self._rule(line)
         row = self._top + y - 1
         if not self._rows and y == 1:
             return line.add(f"  {self._says or '(no output)'}", DIM).strip()
