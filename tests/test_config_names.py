@@ -13,7 +13,8 @@ from gitlimmat.config.names import name_fault, quote, resource_name_fault
 
 GOOD = (
     "a", "unit", "build W=1", "a.b", "a-", "ünït", "日本", "x" * 100, "é" * 50, "~", "git~2", "a:b", "a\\b",
-    "\U0001f469\u200d\U0001f680", "a..", "@{x}", "*", "git", "a.git", "CON", "git~1x", "a\\b.git", "\u05d0\u200f!",
+    "\U0001f469\u200d\U0001f680", "a..", "@{x}", "*", "git", "a.git", "CON", "git~1x", "a\\b.git",
+    "\u05d0\u200f!",
 )  # fmt: skip
 BAD = (
     ("", "must not be empty"),

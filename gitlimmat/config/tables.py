@@ -66,8 +66,8 @@ class TestTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             min_length=1,
             description=(
                 "Name of the test, unique in the file. At most 100 bytes of UTF-8, without `/`, control "
-                "characters and those that turn text around, not starting with `.` or `-`, and not a name that "
-                "git refuses in a tree."
+                "characters and those that turn text around, not starting with `.` or `-`, and not a name "
+                "that git refuses in a tree."
             ),
         ),
     ]
