@@ -38,7 +38,7 @@ from gitlimmat.service.init_settings import (
     change_of,
     check_writable,
     hooks_path,
-    include_of,
+    includes_of,
     wanted_settings,
 )
 from gitlimmat.service.init_steps import (
@@ -116,7 +116,7 @@ def plan_init(request: Request, parts: Parts, warn: Callable[[str], None]) -> Pl
     if target is not None:
         name = "config.worktree" if place.scope == "worktree" else "config"
         including = target.with_name(name)
-        desired[including].append(include_of(repository, target))
+        desired[including] += includes_of(repository, target)
     for path, entries in desired.items():
         last = path == including and hooks_path(values) != str(target)
         acts += change_of(path, lines.files[path], entries, last=last)

@@ -61,6 +61,7 @@ def install_beside(directory: Path, shipped: Mapping[str, bytes]) -> tuple[list[
     """Return what installs the hooks in the repository's own directory, and what is left as it is."""
     acts: list[Act] = []
     told: list[str] = []
+    is_any_moved = False
     if not directory.is_dir():
         acts.append(Act(said=(f"make '{directory}'",), steps=(MakeDirectory(path=directory),)))
     for name, text in shipped.items():
@@ -74,8 +75,11 @@ def install_beside(directory: Path, shipped: Mapping[str, bytes]) -> tuple[list[
         elif kind is Kind.OURS:
             if path.read_bytes() != new or not os.access(path, os.X_OK):
                 acts.append(Act(said=(f"update the hook '{path}'",), steps=(write,)))
-        elif not (_called_by(path, new)):
+        elif not _called_by(path, new):
             acts.append(_take_place(path, write))
+            is_any_moved = True
+    if is_any_moved:
+        acts += _link_neighbors(directory, frozenset(shipped))
     return acts, told
 
 
@@ -195,7 +199,7 @@ def _give_back(path: Path, earlier: Path, present: Mapping[str, Kind], told: lis
 
 
 def _take_place(path: Path, write: Write) -> Act:
-    """Return what moves a hook aside, with links to its neighbors, and installs ours."""
+    """Return what moves a hook aside and installs ours."""
     kept = path.parent.parent / BEFORE
     steps: list[Step] = [MakeDirectory(path=kept)]
     said = [f"move '{path}' to '{kept / path.name}', where it still runs first"]
@@ -219,12 +223,19 @@ def _take_place(path: Path, write: Write) -> Act:
         steps.append(Remove(path=stray))
         said.insert(0, f"remove the hook '{stray}'")
     steps.append(Move(path=path, to=earlier))
-    for neighbor in _entries(path.parent):
-        link = kept / neighbor.name
-        if _is_neighborly(neighbor, write.path) and not (link.exists() or link.is_symlink()):
-            steps.append(Link(path=link, to=f"../{path.parent.name}/{neighbor.name}"))
     said.append(f"install the hook '{path}'")
     return Act(said=tuple(said), steps=(*steps, write))
+
+
+def _link_neighbors(directory: Path, hooks: frozenset[str]) -> Iterator[Act]:
+    """Return what lets hooks that are moved find what has been beside them."""
+    kept = directory.parent / BEFORE
+    for path in _entries(directory):
+        link = kept / path.name
+        if path.name in hooks or not _is_neighborly(path) or link.exists() or link.is_symlink():
+            continue
+        to = f"../{directory.name}/{path.name}"
+        yield Act(said=(f"link '{link}' to '{to}'",), steps=(Link(path=link, to=to),))
 
 
 def _called_by(path: Path, new: bytes | None) -> bool:
@@ -235,9 +246,9 @@ def _called_by(path: Path, new: bytes | None) -> bool:
     return new is None or legacy.read_bytes() == new
 
 
-def _is_neighborly(path: Path, hook: Path) -> bool:
+def _is_neighborly(path: Path) -> bool:
     """Whether a hook that is moved may want to find `path` beside it."""
-    if path == hook or path.name.startswith(".") or path.suffix == ".sample":
+    if path.name.startswith(".") or path.suffix == ".sample":
         return False
     return path.name not in (*HARMLESS, *TELLING) and not _ours(kind_of(path))
 

@@ -90,14 +90,15 @@ def as_glob(ref: str) -> str:
     return f"{ref[:-1]}[{ref[-1]}]" if ref[-1].isalnum() else f"{ref}*"
 
 
-def include_of(repository: Repository, directory: Path) -> Entry:
+def includes_of(repository: Repository, directory: Path) -> list[Entry]:
     """Return what makes git look for hooks where the file `config` in `directory` says.
 
     A repository that has been moved or copied away does not take it along: there it would lead nowhere.
     """
-    real = os.path.realpath(repository.common_dir)
+    real = os.path.realpath(directory.parent)
     place = "".join(f"\\{each}" if each in "*?[]\\" else each for each in real)
-    return Entry(f"includeIf.gitdir:{place}/.path", str(directory / "config"))
+    linked = [f"{place}/worktrees/"] if directory.parent == repository.common_dir else []
+    return [Entry(f"includeIf.gitdir:{each}.path", str(directory / "config")) for each in (place, *linked)]
 
 
 def change_of(path: Path, before: bytes, entries: Sequence[Entry], *, last: bool = False) -> list[Act]:
@@ -168,8 +169,11 @@ def _corrects(values: Sequence[ConfigValue]) -> bool:
 
 
 def _meant(repository: Repository, name: str) -> str | None:
-    """Return the one command that git would run for `name`, which is none."""
-    asked = repository.git.with_options("-c", "help.autocorrect=0")
+    """Return the one command that git would run for `name`, which is neither a command nor an alias.
+
+    Asked where no repository is, so that an alias of ours does not answer.
+    """
+    asked = repository.git.at(Path("/")).with_options("-c", "help.autocorrect=0")
     said = asked.run([name]).stderr.decode(errors="replace").splitlines()
     similar = [line.strip() for line in said if line.startswith("\t")]
     return similar[0] if len(similar) == 1 else None

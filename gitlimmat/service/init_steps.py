@@ -62,7 +62,7 @@ class MakeDirectory(msgspec.Struct, frozen=True, tag=True):
 
 
 class RemoveDirectory(msgspec.Struct, frozen=True, tag=True):
-    """Remove a directory, if it is there and empty."""
+    """Remove a directory, if it is there and empty when all else is done."""
 
     path: Path
 
@@ -90,7 +90,7 @@ class Transaction:
     def __init__(self) -> None:
         self._back: list[Callable[[], object]] = []
         self._spare: list[Path] = []
-        self._times: list[Touch] = []
+        self._last: list[RemoveDirectory | Touch] = []  # what waits until nothing is aside any more
 
     def take(self, step: Step) -> None:
         """Take one step.
@@ -108,9 +108,12 @@ class Transaction:
         for path in self._spare:
             with suppress(OSError):
                 path.unlink()
-        for touch in self._times:
+        for step in self._last:
             with suppress(OSError):
-                os.utime(touch.path, ns=(touch.path.stat().st_atime_ns, touch.time))
+                if isinstance(step, RemoveDirectory):
+                    step.path.rmdir()
+                else:
+                    os.utime(step.path, ns=(step.path.stat().st_atime_ns, step.time))
 
     def undo(self) -> list[Path]:
         """Take all steps back, the last one first; return what could not be brought back."""
@@ -141,12 +144,8 @@ class Transaction:
                 if not path.is_dir():
                     path.mkdir()
                     self._back.append(path.rmdir)
-            case RemoveDirectory():
-                if path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()
-                    self._back.append(path.mkdir)
-            case Touch():
-                self._times.append(step)
+            case RemoveDirectory() | Touch():
+                self._last.append(step)
             case _:
                 assert_never(step)
 
