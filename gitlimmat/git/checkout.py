@@ -32,7 +32,7 @@ from gitlimmat.git.index import Index, parse_index
 from gitlimmat.git.porcelain import PorcelainCheckout, git_in
 from gitlimmat.git.process import Git
 from gitlimmat.git.removal import remove, remove_file
-from gitlimmat.git.repository import Repository, open_libgit2
+from gitlimmat.git.repository import Repository
 from gitlimmat.git.rules import Rules, Stamp, converts_nothing, read_rules, stamps
 from gitlimmat.git.snapshot import Snapshot
 from gitlimmat.git.trees import Entry, Trees, UnusualTreeError
@@ -79,7 +79,7 @@ class Checkout:
         self._entry = os.fsencode(entry)
         self._common_dir = repository.common_dir
         self._git = git_in(repository.git, path)
-        self._trees = Trees(open_libgit2(repository.common_dir))
+        self._trees = Trees(msgspec.structs.replace(repository))  # with a libgit2 handle of its own
         self._budget = budget
         self._rules: Rules | None = None
         self._known: Known | None = None
@@ -98,6 +98,7 @@ class Checkout:
         if previous is None:
             write_head(self._entry, commit.id)  # without a sound HEAD, git sees no repository here
         known, self._known = self._known, None
+        self._trees.refresh()
         if dirty:
             known = None
         if self._rules is None or not self._rules.is_current():

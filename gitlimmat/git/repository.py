@@ -8,6 +8,7 @@ the directory it named.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -50,13 +51,39 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The directory for what can be deleted at any time: locks, caches, running jobs' files."""
         return self.common_dir / "limmat"
 
-    @cached_property
+    @property
     def objects(self) -> pygit2.Repository:
-        """The libgit2 handle, opened at first use.
+        """The libgit2 handle, opened at first use, and anew when packs have come or gone since.
 
+        libgit2 1.9.7 keeps packs that git has removed open, with the space they take, for as long as the
+        handle lives.
         Raises: GitError when libgit2 cannot read this kind of repository.
         """
-        return open_libgit2(self.common_dir)
+        handle = self._handle
+        packs = _changed_at(self.common_dir)
+        if packs not in (None, handle.packs):
+            with contextlib.suppress(GitError):  # what is open serves as well
+                handle.objects, handle.packs = open_libgit2(self.common_dir), packs
+        return handle.objects
+
+    @cached_property
+    def _handle(self) -> _Handle:
+        return _Handle(_changed_at(self.common_dir), open_libgit2(self.common_dir))
+
+
+class _Handle:
+    """A libgit2 handle, and when packs had last come or gone before it was opened."""
+
+    def __init__(self, packs: int | None, objects: pygit2.Repository) -> None:
+        self.packs = packs
+        self.objects = objects
+
+
+def _changed_at(common_dir: Path) -> int | None:
+    try:
+        return os.stat(f"{common_dir}/objects/pack").st_mtime_ns  # noqa: PTH116 - asked at each access
+    except OSError:
+        return None
 
 
 def open_libgit2(directory: Path) -> pygit2.Repository:
@@ -68,7 +95,9 @@ def open_libgit2(directory: Path) -> pygit2.Repository:
 
     try:
         pygit2.settings.owner_validation = False  # git has checked the owner when it found the repository
-        return pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+        opened = pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+        vars(opened).clear()  # what is in there leads back: it would stay open until garbage is collected
+        return opened
     except (pygit2.GitError, OSError, ValueError) as error:
         raise GitError(f"cannot open '{directory}': {error}") from error
 

@@ -5,13 +5,8 @@ Layer: git.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gitlimmat.errors import GitError
-
-if TYPE_CHECKING:
-    import pygit2
-
+from gitlimmat.git.repository import Repository
 
 TREE = 0o040000
 LINK = 0o120000
@@ -31,12 +26,17 @@ class UnusualTreeError(GitError):
 class Trees:
     """Reads trees of one repository and remembers the latest ones. For one thread at a time."""
 
-    def __init__(self, objects: pygit2.Repository) -> None:
+    def __init__(self, repository: Repository) -> None:
         import pygit2
 
-        self._read = objects.odb.read
+        self._repository = repository
         self._oid = pygit2.Oid
+        self.refresh()
         self._known: dict[bytes, dict[bytes, Entry]] = {}
+
+    def refresh(self) -> None:
+        """Let go of packs that are gone."""
+        self._read = self._repository.objects.read
 
     def list(self, tree: bytes) -> dict[bytes, Entry]:
         """Return every file below `tree` by its path.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gitlimmat.git.objects import DamagedObjectError, Entry, read_blob, read_tree
+from gitlimmat.git.repository import Repository
 from gitlimmat.model import Result
 from gitlimmat.store.record import decode_lines
 
@@ -25,13 +26,18 @@ class Memory:
     What is remembered serves every later view as well, because an id always means the same content.
     """
 
-    def __init__(self, objects: pygit2.Repository, warn: Callable[[str], None]) -> None:
-        self.objects = objects
+    def __init__(self, repository: Repository, warn: Callable[[str], None]) -> None:
+        self._repository = repository
         self._warn = warn
         self._trees: dict[str, Mapping[bytes, Entry]] = {}
         self._entries = 0
         self._results: dict[str, tuple[Result, ...]] = {}
         self._lines = 0
+
+    @property
+    def objects(self) -> pygit2.Repository:
+        """The libgit2 handle to read with now."""
+        return self._repository.objects
 
     def tree(self, oid: str) -> Mapping[bytes, Entry]:
         """Return the entries of a tree; a damaged one has none."""
