@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from conftest import Repo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gitlimmat.errors import GitError
 from gitlimmat.git.objects import (
     BIG,
     EMPTY_TREE,
@@ -25,6 +27,7 @@ from gitlimmat.git.objects import (
     read_blob,
     read_tree,
 )
+from gitlimmat.git.refs import RefUpdate, update_refs
 from gitlimmat.git.repository import Repository, find_repository
 
 
@@ -114,6 +117,51 @@ def test_writing_again_repairs_a_damaged_object(repo: Repo, repository: Reposito
 
     assert read_blob(repository.objects, oid) == b"content"
     repo.git("fsck", "--strict")
+
+
+def test_packs_that_git_has_removed_are_closed(repo: Repo, repository: Repository) -> None:
+    """After each `git gc` the space of the old packs is free, however long we live."""
+    for number in range(3):
+        oid = repo.commit(f"c{number}")
+        repo.git("gc", "-q")
+        assert oid in repository.objects
+        repository.objects.read(oid)
+
+    packs = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert [path.name for path in packs if repo.path in path.parents and "deleted" in path.name] == []
+
+
+def test_objects_are_written_while_gc_prunes_all_it_finds(repo: Repo, repository: Repository) -> None:
+    """Directories that vanish under us are made again; what is led to in time survives."""
+    repo.commit("base")
+    prune = subprocess.Popen(
+        ["sh", "-c", "while git gc -q --prune=now; do :; done"], cwd=repo.path, env=repo.environment
+    )
+    try:
+        for number in range(100):
+            tree, entries = publish(repository, b"%d" % number)
+            assert read_tree(repository.objects, tree) == entries
+            update_refs(repository.git, [RefUpdate("refs/limmat/x", None, tree)], "test")
+    finally:
+        prune.kill()
+        prune.wait()
+
+
+def publish(repository: Repository, content: bytes) -> tuple[str, dict[bytes, Entry]]:
+    """Let a ref point at a tree, whatever it takes."""
+    while True:
+        batch = ObjectBatch(repository)
+        entries = {b"f": Entry(MODE_FILE, batch.blob(content))}
+        tree = batch.tree(entries)
+        batch.write()
+        batch.hold()
+        try:
+            update_refs(repository.git, [RefUpdate("refs/limmat/x", tree, None)], "test")
+        except GitError:  # removed before the ref was there: git itself refuses
+            continue
+        finally:
+            batch.confirm()
+        return tree, entries
 
 
 def test_a_big_batch_does_not_wait_in_memory(repo: Repo, repository: Repository) -> None:

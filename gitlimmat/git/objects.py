@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from gitlimmat.errors import GitError, LimmatError
+from gitlimmat.git.packs import is_being_packed
 from gitlimmat.git.repository import Repository
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _NAMES = {_COMMIT: b"commit", _TREE: b"tree", _BLOB: b"blob"}
 _MOST_LOOSE = 16  # up to here flushing each costs no more than starting index-pack (measured)
 _MOST_PENDING = 32 << 20
 _ARGUMENTS = 256
+_TURNS = 5
 
 
 class DamagedObjectError(LimmatError):
@@ -159,6 +161,8 @@ class ObjectBatch:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._pending: dict[str, tuple[int, bytes]] = {}
+        self._written: dict[str, tuple[int, bytes]] = {}
+        self._kept: list[str] = []
         self._bytes = 0
         self.packs: list[str] = []  # names of the packs written so far
 
@@ -191,10 +195,10 @@ class ObjectBatch:
         Raises: GitError or OSError when that failed; some of them may have been written.
         """
         pending, self._pending, self._bytes = self._pending, {}, 0
+        self._written = pending
         if len(pending) > _MOST_LOOSE:
             try:
-                said = self._repository.git.text("index-pack", "--stdin", stdin=_pack(list(pending.values())))
-                self.packs.append(said.split()[-1])
+                self._write_pack(pending)
                 return
             except GitError:
                 # git compares with what is there already and gives up where that is damaged. Loose
@@ -202,6 +206,47 @@ class ObjectBatch:
                 pass
         for oid, (kind, data) in pending.items():
             _write_loose(self._repository.common_dir / "objects", oid, kind, data)
+
+    def hold(self) -> None:
+        """Make sure that what was written last stays until `confirm`, although no ref leads to it yet.
+
+        A `git gc --prune=now` at work would remove it, except from a pack that is marked to be kept.
+        Raises: GitError when that failed.
+        """
+        if is_being_packed(self._repository):
+            self._write_pack(self._written, "--keep=limmat")
+
+    def confirm(self) -> None:
+        """To be called when a ref leads there, or never will: end what `hold` began.
+
+        What a gc has removed that began in between is written again.
+        Raises: GitError when that failed.
+        """
+        written, self._written = self._written, {}
+        objects = self._repository.objects
+        if not all(oid in objects for oid in written):
+            self._write_pack(written)
+        for name in self._kept:
+            (self._repository.common_dir / "objects" / "pack" / f"pack-{name}.keep").unlink(missing_ok=True)
+        self._kept.clear()
+
+    def _write_pack(self, pending: Mapping[str, tuple[int, bytes]], *options: str) -> None:
+        """Write a pack; `git prune` may remove its temporary files, which is worth another try."""
+        if not pending:
+            return
+        data = _pack(list(pending.values()))
+        for turn in range(_TURNS):
+            try:
+                said = self._repository.git.text("index-pack", "--stdin", *options, stdin=data)
+            except GitError:
+                if turn == _TURNS - 1:
+                    raise
+            else:
+                name = said.split()[-1]
+                self.packs.append(name)
+                if said.startswith("keep"):
+                    self._kept.append(name)
+                return
 
     def _add(self, kind: int, data: bytes) -> str:
         oid = _id(kind, data)
@@ -263,7 +308,20 @@ def _pack_header(kind: int, size: int) -> bytes:
 
 
 def _write_loose(directory: Path, oid: str, kind: int, data: bytes) -> None:
-    """Write one loose object under its name, replacing what is there: it may be damaged."""
+    """Write one loose object under its name, replacing what is there: it may be damaged.
+
+    `git gc` removes directories that are empty, and temporary files, at any moment.
+    """
+    for turn in range(_TURNS):
+        try:
+            _write_loose_once(directory, oid, kind, data)
+            return
+        except FileNotFoundError:
+            if turn == _TURNS - 1:
+                raise
+
+
+def _write_loose_once(directory: Path, oid: str, kind: int, data: bytes) -> None:
     folder = directory / oid[:2]
     mode = directory.stat().st_mode & 0o7777  # a shared repository shows in the mode of this directory
     if not folder.is_dir():

@@ -106,7 +106,7 @@ class Store:
         root = self._read_root() if self._exists() else None
         view = self._view
         if view is None or view.root != root:
-            memory = self._memory if self._exists() else Memory(self.repository.objects, self.warn_once)
+            memory = self._memory if self._exists() else Memory(self.repository, self.warn_once)
             view = self._view = View(memory, root)
         return view
 
@@ -188,7 +188,12 @@ class Store:
                 _put_format(top, batch, memory)
                 new = top.write(batch)
                 batch.write()
-                if new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end):
+                batch.hold()
+                try:
+                    moved = new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end)
+                finally:
+                    batch.confirm()
+                if moved:
                     break
             if batch.packs:
                 note_packs(self.database, self.state_dir, batch.packs)
@@ -213,7 +218,7 @@ class Store:
 
     @cached_property
     def _memory(self) -> Memory:
-        return Memory(self.database.objects, self.warn_once)
+        return Memory(self.database, self.warn_once)
 
     def _exists(self) -> bool:
         """Whether there is a database yet."""
