@@ -76,7 +76,7 @@ def command(
         surfaces["lines"] = lines.serve
     else:
         surfaces["screen"] = _screen(watch, projects[0], pages)
-    talk.to_boards(watch, log)
+    talk.to_boards(watch)
     run_watch(watch, surfaces, log)
     return 0
 
@@ -86,19 +86,16 @@ class _Talk:
 
     def __init__(self) -> None:
         self._watch: Watch | None = None
-        self._log: Log | None = None
 
     def __call__(self, message: str) -> None:
-        if self._watch is None or self._log is None:
+        if self._watch is None:
             warn(message)
-            return
-        self._log.part("warning").warning("%s", message)
-        for board in self._watch.boards:
-            board.say("warning", message)
+        else:
+            self._watch.warn(message)
 
-    def to_boards(self, watch: Watch, log: Log) -> None:
+    def to_boards(self, watch: Watch) -> None:
         """Show warnings there from now on."""
-        self._watch, self._log = watch, log
+        self._watch = watch
 
 
 def _bind(watch: Watch, project: Project) -> Pages:

@@ -6,6 +6,7 @@ Layer: service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -45,6 +46,8 @@ class Watch:
         self._listeners: list[Callable[[], None]] = []
         self._signals = 0
         self._host: Host | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._early: list[str] = []
         sharing.on_release(self._advance)
         for board in self.boards:
             board.subscribe(lambda change: self._tell() if self._signals else None)
@@ -74,6 +77,15 @@ class Watch:
             os.kill(os.getpid(), signal.SIGSTOP)
             self._host.forward(signal.SIGCONT)
 
+    def warn(self, message: str) -> None:
+        """Log a warning and show it on all boards. For any thread, at any time."""
+        self._log.part("warning").warning("%s", message)
+        if self._loop is None:
+            self._early.append(message)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._sayer("warning"), message)
+
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when `stopping` has changed; return what ends that."""
         self._listeners.append(listener)
@@ -81,6 +93,9 @@ class Watch:
 
     async def serve(self, surfaces: dict[str, Surface]) -> None:
         """Watch until stopped. A part that fails again and again ends it with its error."""
+        self._loop = asyncio.get_running_loop()
+        for message in self._early:
+            self._sayer("warning")(message)
         async with Host() as self._host, asyncio.TaskGroup() as tasks:
             shown = [
                 tasks.create_task(guarded(name, surface, log=self._log, say=self._sayer(name)))
