@@ -124,6 +124,19 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Runs(tmp_path).create("unit", COMMIT, COMMIT.id)
 
 
+def test_all_is_made_again_after_it_was_removed(tmp_path: Path) -> None:
+    """The whole state can be deleted at any time; the next job has a directory, and no sweep takes it."""
+    runs = Runs(tmp_path / "limmat")
+    runs.give_back(runs.create("unit", COMMIT, COMMIT.tree))
+    shutil.rmtree(tmp_path / "limmat")
+
+    again = runs.create("unit", COMMIT, COMMIT.tree)
+    sweep(tmp_path / "limmat")
+
+    assert list(running_jobs(tmp_path / "limmat")) == [again.path]
+    runs.close()
+
+
 def test_a_directory_given_back_is_as_new_for_the_next_job(tmp_path: Path) -> None:
     """What a job left in it is gone, whatever that was; at the end no directory is left."""
     runs = Runs(tmp_path)

@@ -61,16 +61,19 @@ class Runs:
     def __init__(self, state_dir: Path) -> None:
         self._top = os.fspath(state_dir / "runs")
         self._session = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._lock_path = Path(self._top, f"{self._session}.lock")
         self._count = 0
         self._lock: int | None = None
         self._free: list[RunDirectory] = []
 
     def create(self, test: str, commit: Commit, subject: str) -> RunDirectory:
-        """Make the directory of one job.
+        """Make the directory of one job, anew from the top where someone has removed all of it.
 
         Raises: StoreError when that is impossible.
         """
         try:
+            if self._lock is not None and not is_file_at(self._lock, self._lock_path):
+                self.close()
             if self._lock is None:
                 self._begin()
             directory = self._free.pop() if self._free else self._make()
@@ -102,7 +105,7 @@ class Runs:
             directory.remove()
         self._free.clear()
         if self._lock is not None:
-            Path(self._top, f"{self._session}.lock").unlink(missing_ok=True)
+            self._lock_path.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
@@ -123,10 +126,9 @@ class Runs:
     def _begin(self) -> None:
         top = Path(self._top)
         top.mkdir(parents=True, exist_ok=True)
-        path = top / f"{self._session}.lock"
         while self._lock is None:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            if try_flock(handle) and is_file_at(handle, path):
+            handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            if try_flock(handle) and is_file_at(handle, self._lock_path):
                 self._lock = handle
             else:
                 os.close(handle)  # someone who sweeps took it for a leftover
