@@ -124,7 +124,9 @@ def test_a_dead_program_is_started_again(hooked: Repo, stand_in: StandIn) -> Non
     assert stand_in.wait() != first
 
 
-@pytest.mark.parametrize("left", ["", "x", "0 1", "{pid}", "{pid} 1", "99999999 1", "{pid} dead", "-1 -"])
+@pytest.mark.parametrize(
+    "left", ["", "x", "0 1", "{pid}", "{pid} 1", "99999999 1", "{pid} dead", "99999999 dead", "-1 -"]
+)
 def test_a_number_of_another_process_is_nobodys(hooked: Repo, stand_in: StandIn, left: str) -> None:
     """Numbers are used again: when the process was started must be right, too."""
     state = hooked.path / ".git/limmat"
@@ -255,6 +257,7 @@ def test_a_broken_program_disturbs_nobody(hooked: Repo, text: str) -> None:
             check=False,
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        assert not (hooked.path / ".git/limmat/background").read_text().endswith(" -\n")
 
 
 def commit_on(repo: Repo, branch: str) -> None:
