@@ -82,6 +82,20 @@ def test_lines_say_range_results_and_how_it_stands(topic: Repo) -> None:
     ]
 
 
+def test_what_was_known_already_is_counted_too(topic: Repo) -> None:
+    """How it stands is said also when another process was faster, once for each change."""
+
+    async def play(host: StillHost, board: Board) -> None:
+        first, second = (commit.id for commit in board.commits)
+        board.put([first, second], "unit", done(Outcome.PASSED))
+        await told()
+        board.say("base", "gone")
+        await told()
+
+    counts = [line for line in lines_of(topic.path, play) if line.endswith(": 2 passed")]
+    assert counts == ["main..topic: 2 passed"]
+
+
 def test_a_new_range_says_how_many_commits_are_new(topic: Repo) -> None:
     """Only commits that were not there before count as new; an unchanged range is not told again."""
 

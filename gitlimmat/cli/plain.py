@@ -11,6 +11,7 @@ from functools import partial
 
 from gitlimmat.cli.output import Printer, details, first_names, result_line
 from gitlimmat.git.colors import Slot
+from gitlimmat.model import Outcome
 from gitlimmat.service.board import Board, CellState, Change, Counts, Place
 from gitlimmat.tui.facts import counted, range_text, short
 from gitlimmat.tui.host import Host, Links
@@ -116,11 +117,12 @@ class PlainLines:
             self._line(board, line)
 
     def _tell_counts(self, board: Board, shown: _Shown) -> None:
-        """Say how it stands when all that had to be done is done."""
+        """Say how it stands when all that had to be done is done, or was known already."""
         counts = board.counts()
         busy = bool(counts.running or counts.waiting)
-        if shown.busy and not busy:
+        if not busy and (shown.busy or counts.outcomes not in ({}, shown.outcomes)):
             self._line(board, f"{range_text(board)}: {_counts_text(counts)}")
+            shown.outcomes = dict(counts.outcomes)
         shown.busy = busy
 
     def _tell_problems(self, board: Board, shown: _Shown) -> None:
@@ -151,6 +153,7 @@ class _Shown:
         self.commits: set[str] = set()
         self.problems: dict[str, str] = {}
         self.busy = False
+        self.outcomes: dict[Outcome, int] = {}
 
 
 def _counts_text(counts: Counts) -> str:
