@@ -369,6 +369,20 @@ def test_results_that_cannot_be_stored_are_stored_later(topic: Repo) -> None:
     assert "passed" in topic.limmat("status", "HEAD")
 
 
+def test_a_warning_is_shown_for_a_while(topic: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happened once and is over is no problem of a board for as long as the watch lives."""
+    monkeypatch.setattr("gitlimmat.service.watch._WARNED_FOR_S", 0.05)
+
+    async def scenario() -> None:
+        async with watching(topic) as watch:
+            await watch.until_done(commits=1)
+            await asyncio.to_thread(watch.watch.warn, "results were ignored")
+            await watch.until(lambda: watch.board.problems == {"warning": "results were ignored"})
+            await watch.until(lambda: not watch.board.problems)
+
+    run(scenario())
+
+
 def test_two_watches_share_their_work(topic: Repo) -> None:
     """Both see all results, and each case is run once."""
     topic.config(LOGGED)

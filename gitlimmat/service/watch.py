@@ -23,6 +23,7 @@ from gitlimmat.service.sharing import Sharing
 from gitlimmat.service.watched import Watched, WatchRequest
 
 Surface = Callable[[], Coroutine[object, object, None]]
+_WARNED_FOR_S = 600.0
 
 
 class Watch:
@@ -48,6 +49,7 @@ class Watch:
         self._host: Host | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._early: list[str] = []
+        self._warned: asyncio.TimerHandle | None = None
         sharing.on_release(self._advance)
         for board in self.boards:
             board.subscribe(lambda change: self._tell() if self._signals else None)
@@ -78,13 +80,13 @@ class Watch:
             self._host.forward(signal.SIGCONT)
 
     def warn(self, message: str) -> None:
-        """Log a warning and show it on all boards. For any thread, at any time."""
+        """Log a warning and show it on all boards for some minutes. For any thread, at any time."""
         self._log.part("warning").warning("%s", message)
         if self._loop is None:
             self._early.append(message)
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._sayer("warning"), message)
+            self._loop.call_soon_threadsafe(self._show_warning, message)
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when `stopping` has changed; return what ends that."""
@@ -95,7 +97,7 @@ class Watch:
         """Watch until stopped. A part that fails again and again ends it with its error."""
         self._loop = asyncio.get_running_loop()
         for message in self._early:
-            self._sayer("warning")(message)
+            self._show_warning(message)
         async with Host() as self._host, asyncio.TaskGroup() as tasks:
             shown = [
                 tasks.create_task(guarded(name, surface, log=self._log, say=self._sayer(name)))
@@ -106,6 +108,14 @@ class Watch:
                     repositories.create_task(watched.serve(self._host))
             for task in shown:
                 task.cancel()
+
+    def _show_warning(self, message: str) -> None:
+        """Show it until it is no news any more: nobody says when what it is about has passed."""
+        say = self._sayer("warning")
+        say(message)
+        if self._warned is not None:
+            self._warned.cancel()
+        self._warned = asyncio.get_running_loop().call_later(_WARNED_FOR_S, say, None)
 
     def _sayer(self, part: str) -> Callable[[str | None], None]:
         def say(problem: str | None) -> None:
