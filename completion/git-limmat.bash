@@ -73,7 +73,7 @@ __git_limmat_complete () {
 		done < <(__git_limmat_tests "$config")
 		;;
 	revision) cur=$2 __git_complete_revlist ;;
-	page) __gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml" "" "$2" ;;
+	page) __gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml tutorial" "" "$2" ;;
 	directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$2")) ;;
 	file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$2")) ;;
 	command) COMPREPLY=($(compgen -c -S ' ' -- "$2")) ;;

@@ -75,7 +75,7 @@ function __git_limmat_revisions
 end
 
 function __git_limmat_pages
-    string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml'
+    string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml tutorial'
 end
 
 set -g __git_limmat_valued :-r :--repo :-c :--config :--result-db :--worktree-prefix :--worktree-dir :--num-worktrees :--git-binary :--tests :--skip-test run:-x run:--exec run:-j run:--jobs watch:-x watch:--exec watch:-j watch:--jobs watch:--http-sockaddr watch:--hostname web:--http-sockaddr web:--hostname gc:--size gc:--age gc:--count list:--test help:--completion
