@@ -146,4 +146,8 @@ def run_watch(watch: Watch, surfaces: dict[str, Surface], log: Log) -> None:
     with log.of_libraries(), ExitStack() as shown:
         for board in watch.boards:
             shown.enter_context(Presence(board.project.repository.git_dir).watching())
-        run_loop(work())
+        try:
+            run_loop(work())
+        except Exception as error:
+            log.report("watch", error)
+            raise

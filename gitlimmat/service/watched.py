@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from gitlimmat.errors import GitError, LimmatError
+from gitlimmat.errors import ConfigError, GitError, LimmatError
 from gitlimmat.git.ends import Ends, EndsReader
 from gitlimmat.git.follow import Follower, News
 from gitlimmat.git.graph import GraphLine, read_graph
@@ -151,6 +151,7 @@ class _Life:
         self._targeted: tuple[str | None, str | None] | None = None
         self._retry_s = _RETRY_FIRST_S
         self._retry: asyncio.TimerHandle | None = None
+        self._retried = News(0)
         self._over = False
         self._next: Project | None = None
         self._follower = Follower(project.repository, project.store.state_dir.parent, self._tell)
@@ -226,6 +227,8 @@ class _Life:
         except (LimmatError, OSError) as error:
             self._board.say("config", f"{error}; going on with the configuration as it was")
             self._follower.set_files(before.files)
+            if not isinstance(error, ConfigError):
+                self._try_later(News.CONFIG)  # nobody tells when git works again
             return
         self._board.say("config", None)
         if not project.inherit(before):
@@ -259,7 +262,7 @@ class _Life:
             lines = await asyncio.to_thread(self._read_graph, ends)
         except GitError as error:
             self._board.say("range", str(error))
-            self._try_later()
+            self._try_later(News.REFS)
             return
         self._retry_s = _RETRY_FIRST_S
         if self._over:
@@ -286,12 +289,17 @@ class _Life:
             head_only=self._request.is_head_only(ends),
         )
 
-    def _try_later(self) -> None:
-        """History may have moved between two looks: look again, less and less often."""
+    def _try_later(self, news: News) -> None:
+        """Look again, less and less often: history may have moved between two looks, or git be broken."""
+        self._retried |= news
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = asyncio.get_running_loop().call_later(self._retry_s, self._tell, News.REFS)
+        self._retry = asyncio.get_running_loop().call_later(self._retry_s, self._tell_again)
         self._retry_s = min(2 * self._retry_s, _RETRY_LAST_S)
+
+    def _tell_again(self) -> None:
+        news, self._retried = self._retried, News(0)
+        self._tell(news)
 
     def _note(self, commits: Iterable[Commit]) -> None:
         self._noted.update((commit.id, commit) for commit in commits)
