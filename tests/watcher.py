@@ -37,6 +37,7 @@ class Watcher:
         repo: Repo,
         *arguments: str,
         pages: bool = True,
+        patch: str = "",
         cwd: Path | None = None,
         stdin: Path | None = None,
         **extra: str,
@@ -46,11 +47,14 @@ class Watcher:
         self.out = home / f"watch-{number}.out"
         self.errors = home / f"watch-{number}.err"
         self.log = home / f"watch-{number}.log"
-        options = () if pages else ("--no-http",)
+        argv = repo.argv("watch", "--plain", *(() if pages else ("--no-http",)), *arguments)
+        if patch:  # statements that are executed before the program
+            main = "from gitlimmat.__main__ import main; main()"
+            argv[1:3] = ["-c", f"{patch}\n{main}"]
         with self.out.open("wb") as out, self.errors.open("wb") as errors:
             opened = stdin.open("rb") if stdin is not None else None
             self.process = subprocess.Popen(
-                repo.argv("watch", "--plain", *options, *arguments),
+                argv,
                 cwd=cwd or repo.path,
                 env=repo.environment
                 | {"PYTHONFAULTHANDLER": "1"}
