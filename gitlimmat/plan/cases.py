@@ -5,7 +5,7 @@ Layer: plan. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,20 +21,27 @@ class JobKey(NamedTuple):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One test on one commit.
+    """One test on one commit. `key` is the job that answers it; cases with equal keys share it.
 
     `rank` is commit index, negative priority, place in the file: the smaller, the sooner it is started.
     """
 
     commit: Commit
     test: Test
-    subject: str
+    key: JobKey
     rank: tuple[int, int, int]
 
     @property
-    def key(self) -> JobKey:
-        """The job that answers this case; cases with equal keys share it."""
-        return JobKey(self.subject, self.test.name)
+    def subject(self) -> str:
+        """The object id that a result is about."""
+        return self.key.subject
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """All tests on one commit: `cases` in order of rank, `keys` of their jobs in file order."""
+
+    cases: tuple[Case, ...]
+    keys: tuple[JobKey, ...]
 
 
 def plan_cases(commits: Sequence[Commit], tests: Sequence[Test]) -> tuple[Case, ...]:
@@ -42,13 +49,39 @@ def plan_cases(commits: Sequence[Commit], tests: Sequence[Test]) -> tuple[Case, 
 
     Shape: in order of rank; `tests` are in file order, a commit given twice counts once, where it is first.
     """
+    rows = plan_rows(commits, tests, {})
+    return tuple(case for row in rows.values() for case in row.cases)
+
+
+def plan_rows(commits: Sequence[Commit], tests: Sequence[Test], before: Mapping[str, Row]) -> dict[str, Row]:
+    """Return what `plan_cases` does, by the id of the commit.
+
+    Commits are counted from the last one, so that those before a new one keep their ranks. Rows in `before`,
+    which were planned with the same tests, are taken as they are where nothing about them has changed.
+    """
     ordered = sorted(((-test.priority, place, test) for place, test in enumerate(tests)), key=_by_rank)
     distinct = {commit.id: commit for commit in commits}
-    return tuple(
-        Case(commit=commit, test=test, subject=subject_of(test, commit), rank=(index, urgency, place))
-        for index, commit in enumerate(distinct.values())
+    rows = {}
+    for index, commit in enumerate(distinct.values(), -len(distinct)):
+        row = before.get(commit.id)
+        if row is None or (row.cases and row.cases[0].rank[0] != index):
+            row = _row(commit, index, ordered)
+        rows[commit.id] = row
+    return rows
+
+
+def _row(commit: Commit, index: int, ordered: Sequence[tuple[int, int, Test]]) -> Row:
+    cases = tuple(
+        Case(
+            commit=commit,
+            test=test,
+            key=JobKey(subject_of(test, commit), test.name),
+            rank=(index, urgency, place),
+        )
         for urgency, place, test in ordered
     )
+    in_file = sorted(cases, key=lambda case: case.rank[2])
+    return Row(cases=cases, keys=tuple(case.key for case in in_file))
 
 
 def _by_rank(entry: tuple[int, int, Test]) -> tuple[int, int]:

@@ -5,14 +5,14 @@ Layer: plan. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from enum import IntEnum
 from graphlib import TopologicalSorter
 from operator import attrgetter
 
 import msgspec
 
-from gitlimmat.model import Outcome
+from gitlimmat.model import Outcome, Test
 from gitlimmat.plan.capacity import Needs, needs_of
 from gitlimmat.plan.cases import Case, JobKey
 
@@ -111,6 +111,17 @@ class Job(msgspec.Struct, eq=False):
         return self.state is State.RUNNING and self.told_to_stop and not self.wanted_again
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all there is to know of it is its outcome, which lasts: nothing is linked to it."""
+        return (
+            self.state is State.DONE
+            and self.cause is None
+            and (self.outcome is not Outcome.CANCELLED or self.cancelled)
+            and not self.dependencies
+            and not self.dependents
+        )
+
+    @property
     def obstacle(self) -> Job | None:
         """A dependency that is done and did not pass; the one named before, as long as that is true."""
         obstacles = [
@@ -119,39 +130,56 @@ class Job(msgspec.Struct, eq=False):
         return next((job for job in obstacles if job.key.test == self.cause), next(iter(obstacles), None))
 
 
-def jobs_for(cases: Iterable[Case]) -> dict[JobKey, Job]:
+def jobs_for(
+    cases: Iterable[Case], before: Mapping[JobKey, Job], outdated: Set[JobKey], groups: Iterable[Group]
+) -> dict[JobKey, Job]:
     """Return the jobs that answer `cases`, linked to what they depend on.
 
     A job that several commits share runs on the one of best rank and depends on the jobs of that commit.
+    Settled jobs of `before` about the same cases are taken as they are, unless they are `outdated`; other
+    jobs are new. Those with the needs of one of `groups` belong to it.
 
-    Shape: in order of rank.
-    Raises: ValueError when a dependency is not among the cases.
+    Shape: in order of rank, which their ordinals do not say yet.
+    Raises: ValueError when a dependency is not among the cases; nothing given has changed then.
     """
-    jobs: dict[JobKey, Job] = {}
-    groups: dict[Needs, Group] = {}
-    by_test: dict[str, Group] = {}
+    wanted: dict[JobKey, list[Case]] = {}
     for case in sorted(cases, key=attrgetter("rank")):
-        key = case.key
-        job = jobs.get(key)
-        if job is not None:
-            job.cases.append(case)
-            continue
-        group = by_test.get(key.test)
-        if group is None:
-            needs = needs_of(case.test)
-            group = by_test[key.test] = groups.setdefault(needs, Group(needs, []))
-        jobs[key] = Job(key, [case], len(jobs), group, case, group.needs)
-    _link(jobs.values())
+        wanted.setdefault(case.key, []).append(case)
+    tests = {id(some[0].test): some[0].test for some in wanted.values()}
+    linked = {name for test in tests.values() for name in (*test.depends_on, test.name) if test.depends_on}
+    place = _places(tests.values(), groups)
+    jobs: dict[JobKey, Job] = {}
+    for key, some in wanted.items():
+        was = before.get(key)
+        if (
+            was is not None
+            and was.cases == some
+            and was.is_settled
+            and key.test not in linked
+            and key not in outdated
+        ):
+            jobs[key] = was
+        else:
+            group = place[key.test]
+            jobs[key] = Job(key, some, 0, group, some[0], group.needs)
+    if linked:
+        _link([job for job in jobs.values() if job.key.test in linked])
     return jobs
 
 
+def _places(tests: Iterable[Test], groups: Iterable[Group]) -> dict[str, Group]:
+    """Return the group of each test, new where there is none with such needs."""
+    there = {group.needs: group for group in groups}
+    found: dict[str, Group] = {}
+    for test in tests:
+        if test.name not in found:
+            needs = needs_of(test)
+            found[test.name] = there.setdefault(needs, Group(needs, []))
+    return found
+
+
 def _link(jobs: Iterable[Job]) -> None:
-    needed = {name for job in jobs for name in job.cases[0].test.depends_on}
-    if not needed:
-        return
-    there = {
-        (case.commit.id, job.key.test): job for job in jobs if job.key.test in needed for case in job.cases
-    }
+    there = {(case.commit.id, job.key.test): job for job in jobs for case in job.cases}
     for job in jobs:
         first = job.cases[0]
         if not first.test.depends_on:
@@ -166,13 +194,14 @@ def _link(jobs: Iterable[Job]) -> None:
             dependency.dependents.append(job)
 
 
-def dependencies_first(jobs: Mapping[JobKey, Job]) -> list[Job]:
-    """Return the jobs, each after all it depends on, and by rank within a test.
+def dependents_last(jobs: Mapping[JobKey, Job]) -> list[Job]:
+    """Return the jobs that depend on others, each after all it depends on, and by rank within a test.
 
     Raises: ValueError when tests depend on each other in a circle.
     """
     by_test: dict[str, list[Job]] = {}
     for job in jobs.values():
-        by_test.setdefault(job.key.test, []).append(job)
+        if job.dependencies:
+            by_test.setdefault(job.key.test, []).append(job)
     order = TopologicalSorter({name: some[0].cases[0].test.depends_on for name, some in by_test.items()})
-    return [job for name in order.static_order() for job in by_test[name]]
+    return [job for name in order.static_order() for job in by_test.get(name, ())]

@@ -8,9 +8,10 @@ nobody's way: the best of those groups that fit starts next.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 
 from gitlimmat.model import Outcome
 from gitlimmat.plan.cases import JobKey
@@ -29,17 +30,23 @@ class Progress:
         self.groups: list[Group] = []
         self.counts = [0] * len(State)
 
-    def take_over(self, jobs: dict[JobKey, Job], order: Iterable[Job]) -> list[Job]:
+    def take_over(self, jobs: dict[JobKey, Job], dependents: Iterable[Job]) -> list[Job]:
         """Want these jobs, and find for each whether it waits, is ready or can never run.
 
-        `order` has the jobs, dependencies first. Those running, busy or done stay so.
+        `dependents` are those that depend on others, after these. Those running, busy or done stay so.
         """
         self.jobs = jobs
         self.order = list(jobs.values())
         self.groups = list({id(job.group): job.group for job in self.order}.values())
-        self.counts = [0] * len(State)
+        for group in self.groups:
+            group.ready.clear()
         ended = []
-        for job in order:
+        for ordinal, job in enumerate(self.order):
+            job.ordinal = ordinal
+            if job.state is State.WAITING and not job.dependencies:
+                job.state = State.READY
+                job.group.ready.append(ordinal)
+        for job in dependents:
             job.waiting = sum(dependency.state is not State.DONE for dependency in job.dependencies)
             if job.state is State.WAITING:
                 obstacle = job.obstacle
@@ -49,7 +56,8 @@ class Progress:
                 elif not job.waiting:
                     job.state = State.READY
                     job.group.ready.append(job.ordinal)
-            self.counts[job.state] += 1
+        states = Counter(map(attrgetter("state"), self.order))
+        self.counts = [states[state] for state in State]
         for group in self.groups:
             heapify(group.ready)
         return ended

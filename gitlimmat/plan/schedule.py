@@ -15,7 +15,7 @@ import msgspec
 from gitlimmat.model import Outcome, Resource
 from gitlimmat.plan.capacity import Capacity, Limits, Outside
 from gitlimmat.plan.cases import Case, JobKey
-from gitlimmat.plan.jobs import Job, State, dependencies_first, jobs_for
+from gitlimmat.plan.jobs import Job, State, dependents_last, jobs_for
 from gitlimmat.plan.progress import Progress
 
 
@@ -55,10 +55,6 @@ class Counts(NamedTuple):
     running: int
     busy: int
     done: int
-
-
-def _keep(key: JobKey) -> bool:
-    return False
 
 
 class Schedule:
@@ -115,6 +111,11 @@ class Schedule:
         """How many jobs are in each state."""
         waiting, ready, running, busy, done = self._wanted.counts
         return Counts(waiting, ready, running + len(self._leaving), busy, done)
+
+    @property
+    def jobs(self) -> Mapping[JobKey, Job]:
+        """The wanted jobs by rank, to be looked at; another mapping after `retarget`."""
+        return self._wanted.jobs
 
     def state(self, key: JobKey) -> State | None:
         """Return where a job is; None when it is not wanted."""
@@ -261,7 +262,7 @@ class Schedule:
         self,
         cases: Iterable[Case],
         *,
-        outdated: Callable[[JobKey], bool] = _keep,
+        outdated: Callable[[JobKey], bool] | None = None,
         limits: Limits | None = None,
     ) -> Retargeted:
         """Want `cases` from now on, and nothing else; have `limits` from now on, unless None.
@@ -273,13 +274,15 @@ class Schedule:
 
         Raises: as the class does; then nothing has changed.
         """
-        jobs = jobs_for(cases)
-        order = dependencies_first(jobs)
-        for needs, job in {job.group.needs: job for job in jobs.values()}.items():
-            (limits or self._capacity.limits).check(job.key.test, needs)
-        dropped = {key for key in (*self._wanted.jobs, *self._leaving) if key not in jobs or outdated(key)}
+        was_wanted, leaving = self._wanted.jobs, self._leaving
+        stale = {key for key in (*was_wanted, *leaving) if outdated(key)} if outdated is not None else set()
+        jobs = jobs_for(cases, was_wanted, stale, self._wanted.groups)
+        order = dependents_last(jobs)
+        for job in {id(job.group): job for job in jobs.values()}.values():
+            (limits or self._capacity.limits).check(job.key.test, job.group.needs)
+        dropped = stale | (was_wanted.keys() - jobs.keys()) | (leaving.keys() - jobs.keys())
         stop, abandon = [], []
-        for was in (*self._wanted.jobs.values(), *self._leaving.values()):
+        for was in (*was_wanted.values(), *leaving.values()) if dropped else ():
             if was.key in dropped:
                 if was.state is State.RUNNING and not was.told_to_stop:
                     stop.append(was.started)
@@ -299,6 +302,8 @@ class Schedule:
         leaving = {}
         for was in (*self._wanted.jobs.values(), *self._leaving.values()):
             job = jobs.get(was.key)
+            if job is was:
+                continue
             if was.state is State.RUNNING:
                 if job is None:
                     was.leave()
