@@ -113,7 +113,8 @@ class Board:
         self.control: Control | None = None
         self.version = 0
         self._by_id: dict[str, Described] = {}
-        self._cells: dict[Place, Cell] = {}
+        self._rows: dict[str, list[Cell]] = {}
+        self._columns: dict[str, int] = {}
         self._tally: dict[CellState | Outcome, int] = {}
         self._elapsed: dict[str, list[float]] = {}
         self._listeners: list[Callable[[Change], None]] = []
@@ -123,11 +124,13 @@ class Board:
 
     def cell(self, commit: str, test: str) -> Cell:
         """Return what is true of one place; UNKNOWN for one that is not on the board."""
-        return self._cells.get(Place(commit, test), NOTHING)
+        row, column = self._rows.get(commit), self._columns.get(test)
+        return NOTHING if row is None or column is None else row[column]
 
     def row(self, commit: str) -> tuple[Cell, ...]:
         """Return the cells of a commit, in the order of `tests`."""
-        return tuple(self._cells.get(Place(commit, test), NOTHING) for test in self.tests)
+        row = self._rows.get(commit)
+        return (NOTHING,) * len(self.tests) if row is None else tuple(row)
 
     def described(self, commit: str) -> Described | None:
         """Return the commit of this id (full) if it is in the range."""
@@ -137,7 +140,12 @@ class Board:
         """Return the cells whose jobs run now, the one that has run longest first."""
         if not self._tally.get(CellState.RUNNING):
             return {}
-        found = [(place, cell) for place, cell in self._cells.items() if cell.state is CellState.RUNNING]
+        found = [
+            (Place(commit, test), cell)
+            for commit, row in self._rows.items()
+            for test, cell in zip(self.tests, row, strict=True)
+            if cell.state is CellState.RUNNING
+        ]
         return dict(sorted(found, key=lambda item: item[1].since or 0.0))
 
     def counts(self) -> Counts:
@@ -176,35 +184,59 @@ class Board:
         cells: Mapping[Place, Cell],
     ) -> None:
         """Show this range from now on; `cells` has every place that is not UNKNOWN."""
+        rows = {
+            line.commit.id: [cells.get(Place(line.commit.id, test), NOTHING) for test in tests]
+            for line in lines
+            if line.commit is not None
+        }
+        self.show_rows(base=base, head=head, lines=lines, tests=tests, rows=rows)
+
+    def show_rows(
+        self,
+        *,
+        base: str,
+        head: str,
+        lines: Sequence[GraphLine],
+        tests: Sequence[str],
+        rows: dict[str, list[Cell]],
+    ) -> None:
+        """Do what `show` does; `rows` has the cells of each commit in the order of `tests`, and is kept."""
         lines, tests = tuple(lines), tuple(tests)
-        if (base, head, lines, tests) != (self.base, self.head, self.lines, self.tests):
+        before, columns = self._rows, self._columns
+        same_tests = tests == self.tests
+        if not same_tests or (base, head, lines) != (self.base, self.head, self.lines):
             self.base, self.head, self.lines, self.tests = base, head, lines, tests
             self.commits = tuple(line.commit for line in lines if line.commit is not None)
             self._by_id = {commit.id: commit for commit in self.commits}
+            self._columns = {test: column for column, test in enumerate(tests)}
             self._layout = True
-        fresh = {
-            place: cells.get(place, NOTHING)
-            for commit in self.commits
-            for place in [Place(commit.id, test) for test in self.tests]
-        }
-        self._changed.update(place for place, cell in fresh.items() if self._cells.get(place) != cell)
-        self._cells = fresh
-        self._tally = {}
-        for cell in fresh.values():
-            self._count(cell, 1)
+        for gone in before.keys() - rows.keys():
+            self._count_row(before[gone], -1)
+        for commit, row in rows.items():
+            was = before.get(commit, [])
+            if was == row and same_tests:
+                continue
+            self._count_row(was, -1)
+            self._count_row(row, 1)
+            for test, cell in zip(tests, row, strict=True):
+                if not was or test not in columns or was[columns[test]] != cell:
+                    self._changed.add(Place(commit, test))
+        self._rows = rows
         self._tell_soon()
 
     def put(self, commits: Iterable[str], test: str, cell: Cell) -> None:
         """Set the cells of a test on some commits; those that are not on the board are left out."""
+        column = self._columns.get(test)
+        if column is None:
+            return
         for commit in commits:
-            place = Place(commit, test)
-            before = self._cells.get(place)
-            if before is None or before == cell:
+            row = self._rows.get(commit)
+            if row is None or row[column] == cell:
                 continue
-            self._cells[place] = cell
-            self._count(before, -1)
-            self._count(cell, 1)
-            self._changed.add(place)
+            self._count_row((row[column],), -1)
+            self._count_row((cell,), 1)
+            row[column] = cell
+            self._changed.add(Place(commit, test))
         self._tell_soon()
 
     def learn_elapsed(self, test: str, elapsed: Iterable[float]) -> None:
@@ -224,9 +256,10 @@ class Board:
         self._told_problems = True
         self._tell_soon()
 
-    def _count(self, cell: Cell, by: int) -> None:
-        key = cell.outcome if cell.state is CellState.DONE and cell.outcome is not None else cell.state
-        self._tally[key] = self._tally.get(key, 0) + by
+    def _count_row(self, cells: Iterable[Cell], by: int) -> None:
+        for cell in cells:
+            key = cell.outcome if cell.state is CellState.DONE and cell.outcome is not None else cell.state
+            self._tally[key] = self._tally.get(key, 0) + by
 
     def _tell_soon(self) -> None:
         if not (self._layout or self._changed or self._told_problems):

@@ -5,16 +5,16 @@ Layer: service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
 import msgspec
 
 from gitlimmat.git.graph import GraphLine
-from gitlimmat.model import Commit, Outcome, Result
-from gitlimmat.plan.cases import Case, JobKey, plan_cases
+from gitlimmat.model import Commit, Outcome, Result, Test
+from gitlimmat.plan.cases import Case, JobKey, Row, plan_rows
+from gitlimmat.plan.jobs import Job
 from gitlimmat.plan.schedule import Verdict
-from gitlimmat.service.board import Board, Cell, CellState, Place
-from gitlimmat.service.project import Project
+from gitlimmat.service.board import Board, Cell, CellState
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,24 +24,22 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     head: str
     lines: tuple[GraphLine, ...]
 
-    def jobs(self, project: Project) -> dict[JobKey, list[Case]]:
-        """Return the cases of all tests on all commits, by the job that answers them."""
-        commits = [Commit(id=line.commit.id, tree=line.commit.tree) for line in self.lines if line.commit]
-        found: dict[JobKey, list[Case]] = {}
-        for case in plan_cases(commits, project.tests):
-            found.setdefault(case.key, []).append(case)
-        return found
+    @property
+    def commits(self) -> list[Commit]:
+        """The commits of the graph, newest first."""
+        return [Commit(id=line.commit.id, tree=line.commit.tree) for line in self.lines if line.commit]
 
 
 class Cells:
     """What is true of each job now. `noted` is told commits about which something was found out."""
 
     def __init__(self, board: Board, noted: Callable[[Iterable[Commit]], None]) -> None:
-        self.cases: Mapping[JobKey, list[Case]] = {}
+        self._jobs: Mapping[JobKey, Job] = {}
+        self._rows: Mapping[str, Row] = {}
         self._board = board
         self._noted = noted
         self._cells: dict[JobKey, Cell] = {}
-        self._commits: dict[str, Commit] = {}
+        self._tests: tuple[Test, ...] = ()
 
     def __contains__(self, key: JobKey) -> bool:
         return key in self._cells
@@ -52,27 +50,42 @@ class Cells:
     def __iter__(self) -> Iterator[JobKey]:
         return iter(self._cells)
 
+    @property
+    def subjects(self) -> set[str]:
+        """What the jobs are about."""
+        return {key.subject for row in self._rows.values() for key in row.keys}
+
     def case(self, key: JobKey) -> Case:
         """Return the case of a job that comes first."""
-        return self.cases[key][0]
+        return self._jobs[key].cases[0]
 
-    def want(self, cases: Mapping[JobKey, list[Case]], outdated: Set[JobKey]) -> list[JobKey]:
+    def plan(self, wanted: Range, tests: tuple[Test, ...]) -> dict[str, Row]:
+        """Return all tests on all commits, as they were planned before where that still holds."""
+        return plan_rows(wanted.commits, tests, self._rows if tests == self._tests else {})
+
+    def want(
+        self,
+        jobs: Mapping[JobKey, Job],
+        rows: Mapping[str, Row],
+        tests: tuple[Test, ...],
+        outdated: Set[JobKey],
+    ) -> list[JobKey]:
         """Have cells for these jobs, and return those that have none yet: new ones, and what is outdated."""
-        commits = {case.commit.id: case.commit for group in cases.values() for case in group}
-        self._noted(commit for oid, commit in commits.items() if oid not in self._commits)
-        self.cases, self._commits = cases, commits
-        self._cells = {k: cell for k, cell in self._cells.items() if k in cases and k not in outdated}
-        return [key for key in cases if key not in self._cells]
+        before, self._jobs, self._rows, self._tests = self._rows, jobs, rows, tests
+        self._noted(row.cases[0].commit for oid, row in rows.items() if oid not in before and row.cases)
+        for key in (self._cells.keys() - jobs.keys()) | outdated:
+            self._cells.pop(key, None)
+        return [key for key in jobs if key not in self._cells]
 
     def begin(self, cells: Mapping[JobKey, Cell]) -> None:
         """Give jobs their first cells; `show` makes them visible."""
         self._cells.update(cells)
-        self._noted(case.commit for key in cells for case in self.cases[key])
+        self._noted(case.commit for key in cells for case in self._jobs[key].cases)
 
     def put(self, key: JobKey, cell: Cell) -> None:
         """Give a job another cell, and show it."""
         self._cells[key] = cell
-        commits = [case.commit for case in self.cases[key]]
+        commits = [case.commit for case in self._jobs[key].cases]
         self._board.put([commit.id for commit in commits], key.test, cell)
         if cell.state is CellState.DONE:
             self._noted(commits)
@@ -99,18 +112,14 @@ class Cells:
             if cell.state is CellState.DONE and cell.outcome is Outcome.ERRORED
         }
 
-    def show(self, shown: Range, tests: Collection[str]) -> None:
+    def show(self, shown: Range) -> None:
         """Show all of it."""
-        self._board.show(
+        self._board.show_rows(
             base=shown.base,
             head=shown.head,
             lines=shown.lines,
-            tests=tuple(tests),
-            cells={
-                Place(case.commit.id, key.test): self._cells[key]
-                for key, cases in self.cases.items()
-                for case in cases
-            },
+            tests=tuple(test.name for test in self._tests),
+            rows={oid: [self._cells[key] for key in row.keys] for oid, row in self._rows.items()},
         )
 
 

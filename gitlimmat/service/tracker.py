@@ -74,19 +74,20 @@ class Tracker:
         Raises: ConfigError when a test needs more than there is; nothing has changed then.
         """
         before = self.engine.project
-        cases = wanted.jobs(project)
+        rows = self._cells.plan(wanted, project.tests)
         outdated = self._outdated(before, project) if project is not before else frozenset()
         retargeted = self._schedule.retarget(
-            (case for group in cases.values() for case in group),
-            outdated=outdated.__contains__,
+            (case for row in rows.values() for case in row.cases),
+            outdated=outdated.__contains__ if outdated else None,
             limits=_limits(project) if project is not before else None,
         )
         self.engine.project = self._board.project = project
         self._range = wanted
-        unknown = self._cells.want(cases, outdated)
-        self._fresh = {key: moment for key, moment in self._fresh.items() if key in cases}
-        self._unwanted &= cases.keys()
-        self.engine.artifacts.forget(cases.keys())
+        jobs = self._schedule.jobs
+        unknown = self._cells.want(jobs, rows, project.tests, outdated)
+        self._fresh = {key: moment for key, moment in self._fresh.items() if key in jobs}
+        self._unwanted = {key for key in self._unwanted if key in jobs}
+        self.engine.artifacts.forget(jobs.keys())
         self.engine.stop(retargeted.stop)
         self.engine.abandon(retargeted.abandon)
         verdicts = self._learn(unknown)
@@ -104,8 +105,7 @@ class Tracker:
         """Take over what the store says now, whoever has written or removed it."""
         view = self.engine.project.store.view()
         before, self._view = self._view, view
-        subjects = {key.subject for key in self._cells}
-        changed = view.changed_since(before, subjects)
+        changed = view.changed_since(before, self._cells.subjects)
         if not changed:
             return
         names = [test.name for test in self.engine.project.tests]
@@ -341,7 +341,7 @@ class Tracker:
         self.engine.tell_blocked([each for each in verdicts if self._cells.is_news(each)])
 
     def _show(self) -> None:
-        self._cells.show(self._range, [test.name for test in self.engine.project.tests])
+        self._cells.show(self._range)
 
 
 def _limits(project: Project) -> Limits:
