@@ -5,7 +5,7 @@ Layer: plan. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -56,18 +56,27 @@ def plan_cases(commits: Sequence[Commit], tests: Sequence[Test]) -> tuple[Case, 
 def plan_rows(commits: Sequence[Commit], tests: Sequence[Test], before: Mapping[str, Row]) -> dict[str, Row]:
     """Return what `plan_cases` does, by the id of the commit.
 
-    Commits are counted from the last one, so that those before a new one keep their ranks. Rows in `before`,
-    which were planned with the same tests, are taken as they are where nothing about them has changed.
+    Rows in `before`, which were planned with the same tests, are taken as they are where their ranks fit.
+    Commits are counted so that the first one that was there before keeps its rank, and with it all that
+    follow as they did.
     """
     ordered = sorted(((-test.priority, place, test) for place, test in enumerate(tests)), key=_by_rank)
     distinct = {commit.id: commit for commit in commits}
     rows = {}
-    for index, commit in enumerate(distinct.values(), -len(distinct)):
+    for index, commit in enumerate(distinct.values(), _first_index(distinct, before)):
         row = before.get(commit.id)
         if row is None or (row.cases and row.cases[0].rank[0] != index):
             row = _row(commit, index, ordered)
         rows[commit.id] = row
     return rows
+
+
+def _first_index(commits: Iterable[str], before: Mapping[str, Row]) -> int:
+    for place, commit in enumerate(commits):
+        row = before.get(commit)
+        if row is not None and row.cases:
+            return row.cases[0].rank[0] - place
+    return 0
 
 
 def _row(commit: Commit, index: int, ordered: Sequence[tuple[int, int, Test]]) -> Row:
