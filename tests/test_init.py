@@ -218,6 +218,7 @@ def test_tests_are_proposed_for(tmp_path: Path, files: dict[str, str], names: di
     assert list(commands) == list(names)
     assert all(part in commands[name] for name, part in names.items())
     assert any(test.run_by_default for test in config.tests)
+    assert {test.error_exit_codes for test in config.tests} == {(127,)}
     assert all(set(test.depends_on) <= set(commands) for test in config.tests)
 
 
@@ -609,7 +610,7 @@ def test_steps_are_taken_back_when_the_last_one_fails(project: Repo) -> None:
     failing = Plan(acts=(*plan.acts, Act(said=(), steps=(impossible,))), told=())
     told: list[str] = []
 
-    with pytest.raises(LimmatError, match="cannot write '.*/nowhere/file'") as caught:
+    with pytest.raises(LimmatError, match=r"cannot write '.*/nowhere/file'") as caught:
         carry_out(failing, told.append)
 
     assert caught.value.hint == "nothing was changed"

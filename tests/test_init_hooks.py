@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Repo
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from init_words import (
     HUSKY_H,
     LEFTHOOK,
@@ -213,30 +215,33 @@ def pre_commit_install(repo: Repo, version: int = 11) -> None:
     hook(repo, "post-commit", PRE_COMMIT.format(name="post-commit", version=version))
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["alone", "after-a-script"])
-def test_pre_commit_runs_once_when_installed_again(with_pre_commit: Repo, before: bool) -> None:
-    """It calls ours as what was there before, and ours does not call it in turn."""
+@pytest.mark.parametrize("script", [False, True], ids=["alone", "after-a-script"])
+def test_pre_commit_runs_once_when_installed_again(with_pre_commit: Repo, script: bool) -> None:
+    """It calls ours as what was there before, and ours does not call it in turn; a script is not lost."""
     repo = with_pre_commit
-    if before:
+    if script:
         hook(repo, "post-commit", HOOK)
     pre_commit_install(repo)
     install(repo, {"post-commit": OURS})
     repo.commit("one")
-    first = sorted(repo.lines("hooks.log"))
+    first = [line.split()[0] for line in repo.lines("hooks.log")]
     (repo.path / "hooks.log").unlink()
 
     pre_commit_install(repo, version=12)
     assert install(repo, {"post-commit": OURS}) == ""
     repo.commit("two")
 
-    again = [line.replace(".legacy", "") for line in repo.lines("hooks.log")]
-    assert first == sorted(
-        ["ours post-commit ", "pre-commit post-commit"] + ["theirs post-commit.legacy "] * before
-    )
-    assert sorted(again) == ["ours post-commit ", "pre-commit post-commit"]
+    assert first == ["theirs"] * script + ["pre-commit", "ours"]
+    assert [line.split()[0] for line in repo.lines("hooks.log")] == ["theirs"] * script + [
+        "ours",
+        "pre-commit",
+    ]
     remove(repo)
-    assert b"python3.12" in (repo.path / ".git" / "hooks" / "post-commit").read_bytes()
+    path = repo.path / ".git" / "hooks" / "post-commit"
+    assert b"python3.12" in path.read_bytes()
     assert not (repo.path / ".git" / "hooks.before-limmat").exists()
+    legacy = path.with_name("post-commit.legacy")
+    assert (legacy.read_text() if legacy.exists() else None) == (HOOK if script else None)
 
 
 def test_a_script_is_kept_when_pre_commit_comes_later(with_pre_commit: Repo) -> None:
@@ -268,7 +273,7 @@ def test_lefthook_that_put_ours_aside_is_mended(repo: Repo) -> None:
     (programs / "lefthook").chmod(0o755)
     repo.environment["PATH"] = f"{programs}{os.pathsep}{repo.environment['PATH']}"
 
-    assert "has taken its place" in install(repo, {"post-commit": OURS})
+    assert "move '" in install(repo, {"post-commit": OURS})
     repo.commit("base")
 
     assert repo.lines("hooks.log") == ["lefthook run post-commit", "ours post-commit "]
@@ -389,9 +394,37 @@ def test_a_hooks_path_of_one_worktree_stays_there(repo: Repo) -> None:
 
     assert linked.lines("hooks.log") == ["theirs post-commit "]
     assert repo.git("config", "core.hooksPath", check=False) == ""
-    assert linked.git("config", "core.hooksPath").endswith("/worktrees/linked/limmat-hooks")
+    assert linked.git("config", "core.hooksPath").endswith("/worktrees/linked/limmat-hooks.worktree")
     undo(linked)
     assert linked.git("config", "--list", "--show-origin") == before[1]
+
+
+def test_worktrees_with_hooks_in_different_places_do_not_disturb_each_other(repo: Repo) -> None:
+    """The main one is told by the repository's configuration, another one by its own."""
+    repo.commit("base")
+    repo.git("config", "limmat.background", "off")
+    repo.git("config", "extensions.worktreeConfig", "true")
+    linked = Repo(repo.path.parent / "linked", repo.environment)
+    repo.git("worktree", "add", "-q", str(linked.path))
+    linked.git("config", "--worktree", "core.hooksPath", ".hooks")
+    linked.write(".hooks/post-commit", HOOK, executable=True)
+    husky(repo)
+    repo.write(".husky/post-commit", "echo husky >>hooks.log\n")
+    before = everything(repo), linked.git("config", "--list", "--show-origin")
+
+    for each in (repo, linked, repo, linked):
+        init(each, config=False)
+        assert init(each, config=False).acts == ()
+    for each in (repo, linked):
+        each.git("commit", "--allow-empty", "-q", "-m", "more")
+        assert "are not run" not in each.limmat("doctor", status=None)
+
+    assert repo.lines("hooks.log") == ["husky"]
+    assert linked.lines("hooks.log") == ["theirs post-commit "]
+    assert repo.git("config", "core.hooksPath") == str(repo.path / ".git" / "limmat-hooks")
+    undo(repo)
+    assert (everything(repo), linked.git("config", "--list", "--show-origin")) == before
+    assert list(repo.path.rglob("limmat-hooks*")) == []
 
 
 def test_a_moved_repository_still_runs_the_hooks_of_its_user(repo: Repo) -> None:
@@ -518,3 +551,60 @@ def test_installed_hooks_are_good_for_any_shell(repo: Repo, shell: str) -> None:
     for path in (repo.path / ".git" / "hooks").iterdir():
         if path.suffix != ".sample":
             subprocess.run([found, "-n", path], check=True)
+
+
+def lefthook_install(repo: Repo) -> None:
+    """Do what `lefthook install` does for post-commit."""
+    path = repo.path / ".git" / "hooks" / "post-commit"
+    if path.exists() and "LEFTHOOK" not in path.read_text():
+        if os.path.lexists(path.with_name("post-commit.old")):
+            return  # it refuses
+        path.rename(path.with_name("post-commit.old"))
+    hook(repo, "post-commit", LEFTHOOK.format(name="post-commit"))
+
+
+def script_install(repo: Repo) -> None:
+    """Write a hook by hand where there is none, as careful people do."""
+    path = repo.path / ".git" / "hooks" / "post-commit"
+    if not os.path.lexists(path):
+        hook(repo, "post-commit", HOOK)
+
+
+TOOLS: dict[str, Callable[[Repo], None]] = {
+    "script": script_install,
+    "pre-commit 11": lambda repo: pre_commit_install(repo, 11),
+    "pre-commit 12": lambda repo: pre_commit_install(repo, 12),
+    "lefthook": lefthook_install,
+}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.lists(st.sampled_from(sorted(TOOLS)), max_size=3),
+    tool=st.none() | st.sampled_from(sorted(TOOLS)),
+    again=st.booleans(),
+)
+def test_without_us_it_is_as_if_we_had_never_been_there(
+    make_repo: Callable[..., Repo], before: list[str], tool: str | None, again: bool
+) -> None:
+    """Tools are installed before and after ours; in a second repository the same happens without ours."""
+    count = len(list(Path(os.environ["HOME"]).parent.iterdir()))
+    repo, twin = make_repo(f"repo{count}"), make_repo(f"twin{count}")
+    for each in before:
+        TOOLS[each](repo)
+        TOOLS[each](twin)
+    install(repo, {"post-commit": OURS})
+    if tool is not None:
+        TOOLS[tool](repo)
+        if tool != "script" or before:
+            TOOLS[tool](twin)
+        if again:
+            install(repo, {"post-commit": OURS})
+            assert install(repo, {"post-commit": OURS}) == ""
+
+    remove(repo)
+
+    hooks = {path.name: path.read_bytes() for path in (repo.path / ".git" / "hooks").iterdir()}
+    expected = {path.name: path.read_bytes() for path in (twin.path / ".git" / "hooks").iterdir()}
+    assert hooks == expected
+    assert not (repo.path / ".git" / "hooks.before-limmat").exists()

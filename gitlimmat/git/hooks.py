@@ -15,8 +15,8 @@ import msgspec
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import ConfigValue
 
-OURS_ELSEWHERE = "limmat-hooks"
-"""Name of the directory that takes the place of a `core.hooksPath` of the user."""
+OF_ALL_WORKTREES, OF_ONE_WORKTREE = "limmat-hooks", "limmat-hooks.worktree"
+"""Names of the directories that take the place of a `core.hooksPath` of the user, by where that is set."""
 
 READING_STDIN = frozenset(
     {"pre-push", "post-rewrite", "pre-receive", "post-receive", "reference-transaction"}
@@ -83,9 +83,9 @@ def find_hooks(repository: Repository, values: Sequence[ConfigValue], home: str 
     )
 
 
-def our_directories(repository: Repository) -> tuple[Path, ...]:
-    """Return the directories that may stand in for a `core.hooksPath`, of all worktrees and of this one."""
-    return tuple(dict.fromkeys(each / OURS_ELSEWHERE for each in (repository.common_dir, repository.git_dir)))
+def our_directories(repository: Repository) -> tuple[Path, Path]:
+    """Return the directories that may stand in for a `core.hooksPath`: of all worktrees, and of this one."""
+    return repository.common_dir / OF_ALL_WORKTREES, repository.git_dir / OF_ONE_WORKTREE
 
 
 def _expanded(path: str, home: str | None) -> str:

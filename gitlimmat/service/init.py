@@ -21,11 +21,12 @@ import msgspec
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.configlines import Entry, entries_in, without_entries
 from gitlimmat.git.configuration import read_settings
-from gitlimmat.git.hooks import HooksPlace, find_hooks
+from gitlimmat.git.hooks import HooksPlace, find_hooks, our_directories
 from gitlimmat.git.repository import Repository
 from gitlimmat.service.configfile import CONFIG_NAMES, find_config
 from gitlimmat.service.init_hookfiles import shipped_hooks
 from gitlimmat.service.init_hooks import (
+    all_elsewhere,
     check_hooks,
     elsewhere,
     install_beside,
@@ -102,7 +103,6 @@ def plan_init(request: Request, parts: Parts, warn: Callable[[str], None]) -> Pl
     place = find_hooks(repository, lines.values, os.environ.get("HOME"))
     hooks = parts.hooks and _are_hooks_wanted(repository, place, told)
     shipped = shipped_hooks() if hooks else {}
-    own = hooks and place.own
     target = elsewhere(repository, place) if hooks and not place.own else None
     if hooks:
         check_hooks(place, shipped, target or place.directory)
@@ -111,19 +111,16 @@ def plan_init(request: Request, parts: Parts, warn: Callable[[str], None]) -> Pl
         repository, lines.values, notes_ref=project.settings.notes_ref, aliases=parts.aliases, hooks=hooks
     )
     told += why
-    desired = _desired_settings(repository, lines, wanted, parts, hooks=hooks)
+    desired = _desired_settings(repository, lines, wanted, parts, place if hooks else None)
     including = None
     if target is not None:
-        name = "config.worktree" if place.scope == "worktree" else "config"
-        including = target.with_name(name)
-        desired[including] += includes_of(repository, target)
+        including = target.with_name("config.worktree" if place.scope == "worktree" else "config")
+        desired[including] += includes_of(target)
     for path, entries in desired.items():
         last = path == including and hooks_path(values) != str(target)
         acts += change_of(path, lines.files[path], entries, last=last)
-    if own or target is not None:
-        removal, left = remove_elsewhere(repository, target)
-        acts += removal
-        told += left
+    if hooks:
+        acts += _remove_others(repository, place, target, told)
     if any(act.said for act in acts):
         acts += _record_acts(repository, record)
     return _plan(repository, acts, told)
@@ -144,7 +141,7 @@ def plan_undo(request: Request, warn: Callable[[str], None]) -> Plan:
             step = WriteConfig(path=path, before=text, content=without_entries(text))
             said = [f"unset {each.key} = {each.value} in '{path}'" for each in present]
             acts.append(Act(said=tuple(said), steps=(step,)))
-    removal, left = remove_elsewhere(repository)
+    removal, left = remove_elsewhere(all_elsewhere(repository))
     acts += removal
     told += left
     acts += _give_hooks_back(repository, record, told)
@@ -234,7 +231,7 @@ def _hook_acts(
     default = repository.common_dir / "hooks"
     if target is not None:
         acts: list[Act] = []
-        if default.is_dir() and not default.is_symlink() and default != place.directory:
+        if place.scope != "worktree" and default.is_dir() and default != place.directory:
             acts = _give_hooks_back(repository, record, told)
             record.hooks_made, record.hooks_time = False, None
         return acts + install_elsewhere(place, target, shipped)
@@ -262,22 +259,41 @@ def _give_hooks_back(repository: Repository, record: Record, told: list[str]) ->
 
 
 def _desired_settings(
-    repository: Repository, lines: OurLines, wanted: Sequence[Entry], parts: Parts, *, hooks: bool
+    repository: Repository,
+    lines: OurLines,
+    wanted: Sequence[Entry],
+    parts: Parts,
+    place: HooksPlace | None,
 ) -> dict[Path, list[Entry]]:
-    """Return what shall be ours in each file of git's configuration; what was not asked for stays."""
-    desired = {
-        path: [each for each in entries_in(text) if not hooks and each.key.startswith(_INCLUDE)]
-        for path, text in lines.files.items()
-    }
-    path = repository.common_dir / "config"
+    """Return what shall be ours in each file of git's configuration; what was not asked for stays.
+
+    `place` is where hooks are, None when they are left out.
+    """
+    desired = {path: entries_in(text) for path, text in lines.files.items()}
+    main, here = repository.common_dir / "config", repository.git_dir / "config.worktree"
+    for path in (main, here):
+        if place is not None and path in desired and (path == here or place.scope != "worktree"):
+            desired[path] = [each for each in desired[path] if not each.key.startswith(_INCLUDE)]
     kept = [
         each
-        for each in entries_in(lines.files[path])
-        if (each.key.startswith("alias.") and not parts.aliases)
-        or (each.key == "limmat.program" and not hooks)
+        for each in desired[main]
+        if each.key.startswith(_INCLUDE)
+        or (each.key.startswith("alias.") and not parts.aliases)
+        or (each.key == "limmat.program" and place is None)
     ]
-    desired[path] = [*wanted, *kept, *desired[path]]
+    desired[main] = [*wanted, *kept]
     return desired
+
+
+def _remove_others(
+    repository: Repository, place: HooksPlace, target: Path | None, told: list[str]
+) -> list[Act]:
+    """Return what removes directories that stood in for what is no longer there."""
+    of_all, of_one = our_directories(repository)
+    gone = (of_one,) if place.scope == "worktree" else (of_all, of_one)
+    acts, left = remove_elsewhere(each for each in gone if each != target)
+    told += left
+    return acts
 
 
 def _remove_configs(repository: Repository, record: Record, told: list[str]) -> list[Act]:

@@ -52,11 +52,12 @@ _ONLY_IF_GOOD = """\
 	{ printf %s "$limmat_input" 2>/dev/null; } | LIMMAT_HOOK_AGAIN=1 "$0" "$@"
 	exit $?
 """
-# pre-commit calls what it has replaced as NAME.legacy, and fails if that calls pre-commit in turn.
+# pre-commit calls what it has replaced as NAME.legacy, and fails if that calls pre-commit in turn. When it
+# has replaced ours, and ours an older one of its own, then what that would have called is still to be run.
 _CHAIN = """\
 limmat_earlier=%s
 if [ -n "${PRE_COMMIT_RUNNING_LEGACY-}" ] && grep -q hook-impl "$limmat_earlier" 2>/dev/null; then
-	limmat_earlier=
+	limmat_earlier=$limmat_earlier.legacy
 fi
 if [ -n "${LIMMAT_HOOK_AGAIN-}" ]; then
 	unset LIMMAT_HOOK_AGAIN

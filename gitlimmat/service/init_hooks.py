@@ -12,11 +12,11 @@ their place, and each hook in it runs the one there first.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
-from gitlimmat.git.hooks import HARMLESS, OURS_ELSEWHERE, TELLING, HooksPlace, our_directories
+from gitlimmat.git.hooks import HARMLESS, OF_ONE_WORKTREE, TELLING, HooksPlace, our_directories
 from gitlimmat.git.repository import Repository
 from gitlimmat.service.init_hookfiles import (
     BEFORE,
@@ -54,7 +54,8 @@ def check_hooks(place: HooksPlace, shipped: Mapping[str, bytes], target: Path) -
 
 def elsewhere(repository: Repository, place: HooksPlace) -> Path:
     """Return the directory of ours that takes the place of the user's."""
-    return (repository.git_dir if place.scope == "worktree" else repository.common_dir) / OURS_ELSEWHERE
+    of_all, of_one = our_directories(repository)
+    return of_one if place.scope == "worktree" else of_all
 
 
 def install_beside(directory: Path, shipped: Mapping[str, bytes]) -> tuple[list[Act], list[str]]:
@@ -62,6 +63,7 @@ def install_beside(directory: Path, shipped: Mapping[str, bytes]) -> tuple[list[
     acts: list[Act] = []
     told: list[str] = []
     is_any_moved = False
+    present = _kinds(directory)
     if not directory.is_dir():
         acts.append(Act(said=(f"make '{directory}'",), steps=(MakeDirectory(path=directory),)))
     for name, text in shipped.items():
@@ -76,7 +78,7 @@ def install_beside(directory: Path, shipped: Mapping[str, bytes]) -> tuple[list[
             if path.read_bytes() != new or not os.access(path, os.X_OK):
                 acts.append(Act(said=(f"update the hook '{path}'",), steps=(write,)))
         elif not _called_by(path, new):
-            acts.append(_take_place(path, write))
+            acts += _take_place(path, write, present, told)
             is_any_moved = True
     if is_any_moved:
         acts += _link_neighbors(directory, frozenset(shipped))
@@ -113,15 +115,22 @@ def config_of(directory: Path) -> bytes:
     return os.fsencode(f'[core]\n\thooksPath = "{quoted}"\n')
 
 
-def remove_elsewhere(repository: Repository, kept: Path | None = None) -> tuple[list[Act], list[str]]:
-    """Return what removes directories of ours, but `kept`, and what is left in them and why."""
+def all_elsewhere(repository: Repository) -> list[Path]:
+    """Return where directories of ours may be, those of all worktrees."""
+    common = repository.common_dir
+    linked = sorted((common / "worktrees").glob(f"*/{OF_ONE_WORKTREE}"))
+    return [our_directories(repository)[0], common / OF_ONE_WORKTREE, *linked]
+
+
+def remove_elsewhere(directories: Iterable[Path]) -> tuple[list[Act], list[str]]:
+    """Return what removes directories of ours, and what is left in them and why."""
     acts: list[Act] = []
     told: list[str] = []
-    for directory in our_directories(repository):
-        if directory == kept or not directory.is_dir() or directory.is_symlink():
+    for directory in directories:
+        if not directory.is_dir() or directory.is_symlink():
             continue
         steps: list[Step] = []
-        for path in sorted(directory.iterdir()):
+        for path in _entries(directory):
             if kind_of(path) is Kind.OURS or (path.name == "config" and path.is_file()):
                 steps.append(Remove(path=path))
             else:
@@ -136,7 +145,7 @@ def remove_beside(directory: Path) -> tuple[list[Act], list[str]]:
     kept = directory.parent / BEFORE
     acts: list[Act] = []
     told: list[str] = []
-    present = {path.name: kind_of(path) for path in _entries(directory)}
+    present = _kinds(directory)
     names = {
         name.removesuffix(".legacy").removesuffix(".old") for name, kind in present.items() if _ours(kind)
     }
@@ -158,13 +167,13 @@ def complaints(repository: Repository, directory: Path) -> list[str]:
     Empty where none were installed.
     """
     own = repository.common_dir / "hooks"
+    if directory in our_directories(repository):
+        return []
     for ours in our_directories(repository):
-        if ours.is_dir() and directory != ours:
+        if ours.is_dir():
             return [f"hooks in '{ours}' are not run: core.hooksPath leads to '{directory}'"]
     kinds = {name: kind_of(own / name) for name in shipped_hooks()}
     if not (own.parent / BEFORE).is_dir() and not any(_ours(kind) for kind in kinds.values()):
-        return []
-    if directory in our_directories(repository):
         return []
     if directory != own:
         return [f"hooks in '{own}' are not run: core.hooksPath leads to '{directory}'"]
@@ -175,56 +184,48 @@ def complaints(repository: Repository, directory: Path) -> list[str]:
     ]
 
 
-def _give_back(path: Path, earlier: Path, present: Mapping[str, Kind], told: list[str]) -> Iterator[Act]:
-    """Undo one hook: what was there takes the place that ours has now, wherever tools have moved it."""
+def _give_back(path: Path, earlier: Path, present: dict[str, Kind], told: list[str]) -> Iterator[Act]:
+    """Undo one hook: what was there takes the place that ours has now, wherever tools have moved it.
+
+    `present` is what is beside `path`, and is kept up to date.
+    """
     places = (path, *(path.with_name(path.name + suffix) for suffix in _REPLACED))
     ours = next((each for each in places if present.get(each.name) is Kind.OURS), None)
     exists = earlier.exists() or earlier.is_symlink()
-    taken = path.name in present
-    if ours is None:
-        if not exists:
-            return
-        ours = path if not taken else path.with_name(f"{path.name}.before-limmat")
-        if taken:
-            told.append(f"'{path}' is not ours: the one before it becomes '{ours}'")
-        yield Act(said=(f"move '{earlier}' to '{ours}'",), steps=(Move(path=earlier, to=ours),))
-    elif not exists:
-        yield Act(said=(f"remove the hook '{ours}'",), steps=(Remove(path=ours),))
-    elif ours != path and by_same_tool(path, earlier):
+    back = Move(path=earlier, to=ours or path)
+    if ours is not None:
+        del present[ours.name]
+    if ours is not None and exists and ours != path and by_same_tool(path, earlier):
         said = (f"remove the hook '{ours}'", f"remove '{earlier}', of which '{path}' is a newer version")
         yield Act(said=said, steps=(Remove(path=ours), Remove(path=earlier)))
-    else:
-        said = (f"remove the hook '{ours}'", f"move '{earlier}' to '{ours}'")
-        yield Act(said=said, steps=(Remove(path=ours), Move(path=earlier, to=ours)))
+        return
+    if ours is not None:
+        yield Act(said=(f"remove the hook '{ours}'",), steps=(Remove(path=ours),))
+    elif exists and path.name in present:
+        back = Move(path=earlier, to=path.with_name(f"{path.name}.before-limmat"))
+        told.append(f"'{path}' is not ours: the one before it becomes '{back.to}'")
+    if exists:
+        present[back.to.name] = Kind.FOREIGN
+        yield Act(said=(f"move '{earlier}' to '{back.to}'",), steps=(back,))
 
 
-def _take_place(path: Path, write: Write) -> Act:
-    """Return what moves a hook aside and installs ours."""
+def _take_place(path: Path, write: Write, present: dict[str, Kind], told: list[str]) -> Iterator[Act]:
+    """Return what moves a hook aside and installs ours.
+
+    First it is made as it would be without us, in case a tool has put its own hook into the place of ours.
+    What pre-commit calls as NAME.legacy moves with its hook: it would put ours into its place.
+    """
     kept = path.parent.parent / BEFORE
-    steps: list[Step] = [MakeDirectory(path=kept)]
-    said = [f"move '{path}' to '{kept / path.name}', where it still runs first"]
-    earlier = kept / path.name
-    stray = next((path.with_name(path.name + suffix) for suffix in _REPLACED if _is_ours(path, suffix)), None)
-    if earlier.exists() or earlier.is_symlink():
-        # a tool has put its own hook into the place of ours: what ours had replaced goes where the tool had
-        # put ours, which is where it would be now without us
-        there = stray or path.with_name(f"{path.name}.before-limmat")
-        if by_same_tool(path, earlier):
-            steps += [Remove(path=stray)] if stray else []
-            steps.append(Remove(path=earlier))
-            said.insert(0, f"remove '{earlier}', of which '{path}' is a newer version")
-        else:
-            steps += [Remove(path=stray)] if stray else []
-            steps.append(Move(path=earlier, to=there))
-            if not (kept / there.name).is_symlink():
-                steps.append(Link(path=kept / there.name, to=f"../{path.parent.name}/{there.name}"))
-            said.insert(0, f"move '{earlier}' to '{there}': '{path}' has taken its place")
-    elif stray:
-        steps.append(Remove(path=stray))
-        said.insert(0, f"remove the hook '{stray}'")
-    steps.append(Move(path=path, to=earlier))
-    said.append(f"install the hook '{path}'")
-    return Act(said=tuple(said), steps=(*steps, write))
+    legacy = path.with_name(f"{path.name}.legacy")
+    for each in (path, legacy):
+        yield from _give_back(each, kept / each.name, present, told)
+    yield Act(said=(), steps=(MakeDirectory(path=kept),))
+    said = f"move '{path}' to '{kept / path.name}', where it still runs first"
+    yield Act(said=(said,), steps=(Move(path=path, to=kept / path.name),))
+    if legacy.name in present:
+        to = kept / legacy.name
+        yield Act(said=(f"move '{legacy}' to '{to}'",), steps=(Move(path=legacy, to=to),))
+    yield Act(said=(f"install the hook '{path}'",), steps=(write,))
 
 
 def _link_neighbors(directory: Path, hooks: frozenset[str]) -> Iterator[Act]:
@@ -232,7 +233,12 @@ def _link_neighbors(directory: Path, hooks: frozenset[str]) -> Iterator[Act]:
     kept = directory.parent / BEFORE
     for path in _entries(directory):
         link = kept / path.name
-        if path.name in hooks or not _is_neighborly(path) or link.exists() or link.is_symlink():
+        if (
+            path.name.removesuffix(".legacy") in hooks
+            or not _is_neighborly(path)
+            or link.exists()
+            or link.is_symlink()
+        ):
             continue
         to = f"../{directory.name}/{path.name}"
         yield Act(said=(f"link '{link}' to '{to}'",), steps=(Link(path=link, to=to),))
@@ -257,12 +263,12 @@ def _is_neighbor(path: Path) -> bool:
     return path.is_symlink() and os.readlink(path) == f"../hooks/{path.name}"  # noqa: PTH115 - as it is written
 
 
-def _is_ours(path: Path, suffix: str) -> bool:
-    return kind_of(path.with_name(path.name + suffix)) is Kind.OURS
-
-
 def _ours(kind: Kind) -> bool:
     return kind in (Kind.OURS, Kind.EDITED)
+
+
+def _kinds(directory: Path) -> dict[str, Kind]:
+    return {path.name: kind_of(path) for path in _entries(directory)}
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.configlines import Entry, entries_in, with_entries, without_entries
-from gitlimmat.git.hooks import OURS_ELSEWHERE
+from gitlimmat.git.hooks import OF_ALL_WORKTREES, OF_ONE_WORKTREE
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import ConfigValue
 from gitlimmat.service.init_steps import Act, WriteConfig
@@ -90,14 +90,14 @@ def as_glob(ref: str) -> str:
     return f"{ref[:-1]}[{ref[-1]}]" if ref[-1].isalnum() else f"{ref}*"
 
 
-def includes_of(repository: Repository, directory: Path) -> list[Entry]:
+def includes_of(directory: Path) -> list[Entry]:
     """Return what makes git look for hooks where the file `config` in `directory` says.
 
     A repository that has been moved or copied away does not take it along: there it would lead nowhere.
     """
     real = os.path.realpath(directory.parent)
     place = "".join(f"\\{each}" if each in "*?[]\\" else each for each in real)
-    linked = [f"{place}/worktrees/"] if directory.parent == repository.common_dir else []
+    linked = [f"{place}/worktrees/"] if directory.name == OF_ALL_WORKTREES else []
     return [Entry(f"includeIf.gitdir:{each}.path", str(directory / "config")) for each in (place, *linked)]
 
 
@@ -195,4 +195,4 @@ def _read(path: Path) -> bytes:
 
 
 def _is_included(value: ConfigValue) -> bool:
-    return value.origin.endswith(f"/{OURS_ELSEWHERE}/config")
+    return value.origin.endswith((f"/{OF_ALL_WORKTREES}/config", f"/{OF_ONE_WORKTREE}/config"))

@@ -30,7 +30,7 @@ _MORE = """
 # More that can be said about a test:
 #   resources = ["database"]     things that only one job at a time may use, to be named above
 #   requires_worktree = false    looks at the commit without having it checked out: LIMMAT_COMMIT
-#   error_exit_codes = [75]      exit codes that say nothing about the commit, such as of a lost network
+#   skip_exit_codes = [77]       exit codes that say that the test does not apply to the commit
 #   separate_outputs = true      keeps standard output and standard error apart
 #   inputs = ["../config/*"]     files outside the commit that decide about the result
 """
@@ -87,6 +87,8 @@ def _table(proposal: Proposal, name: str, build: str | None, *, first: bool) -> 
         lines.append(f"depends_on = [{_string(build)}]{'  # not run where that fails'}")
     if proposal.alone:
         lines.append(f"resources = [{_string(_POOL)}]")
+    note = "  # a program is missing: no fault of the commit" if first else ""
+    lines.append(f"error_exit_codes = [127]{note}")
     if proposal.skip:
         codes = ", ".join(map(str, proposal.skip))
         lines.append(f"skip_exit_codes = [{codes}]  # no tests in this commit")
