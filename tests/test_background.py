@@ -180,6 +180,37 @@ def test_no_commit_is_missed_on_the_way_out(hooked: Repo, monkeypatch: pytest.Mo
     assert hooked.lines("ran.log") == [first, *late]
 
 
+def test_one_that_ends_at_the_lock_is_not_taken_for_alive(hooked: Repo) -> None:
+    """Its hook has marked it; while it ends, another hook must not count on it."""
+    presence = Presence(hooked.path / ".git")
+    turn = presence.take_turn()
+    assert turn is not None
+    marker = hooked.path / ".git/limmat/background"
+    own = marker.read_text()
+
+    assert presence.take_turn() is None
+    assert not marker.exists()
+
+    marker.write_text(own.replace(str(os.getpid()), "1"))
+    turn.end()
+    assert marker.exists()
+
+
+def test_many_hooks_at_once_start_one_runner(hooked: Repo) -> None:
+    """Whichever gets the lock; the others end in peace, and nothing is tested twice."""
+    hook = hooked.path / ".git/hooks/post-commit"
+    commit = hooked.git("rev-parse", "HEAD")
+    hooks = [subprocess.Popen([hook], cwd=hooked.path, env=hooked.environment) for _ in range(8)]
+
+    assert [each.wait() for each in hooks] == [0] * 8
+    wait_until(lambda: hooked.lines("ran.log") == [commit], "test of the commit")
+    wait_until(
+        lambda: (turn := Presence(hooked.path / ".git").take_turn()) is not None and not turn.end(), "end"
+    )
+    assert hooked.lines("ran.log") == [commit]
+    assert (hooked.path / ".git/limmat/background.out").read_text() == ""
+
+
 def test_it_can_be_stopped(hooked: Repo) -> None:
     """With the jobs that it runs; then there is nothing to stop."""
     hooked.config(GATED)

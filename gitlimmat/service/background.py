@@ -55,6 +55,7 @@ def run_background(request: Request, log: Log, *, quiet_s: float = _QUIET_S) -> 
     span = _SPANS.get(project.settings.background)
     presence = Presence(project.repository.git_dir)
     if span is None or _is_ours(project) or presence.is_watched():
+        presence.leave()
         return
     looked: str | None = None
     while (turn := presence.take_turn()) is not None:

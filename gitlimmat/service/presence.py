@@ -31,11 +31,7 @@ class Turn:
 
     def end(self) -> None:
         """Let another one run. Hooks know of the end first, so none takes us for alive that we do not see."""
-        try:
-            if _pid(self._marker) == os.getpid():
-                self._marker.unlink()
-        except OSError:
-            pass
+        _unmark(self._marker)
         os.close(self._handle)
 
 
@@ -49,6 +45,10 @@ class Presence:
     def is_watched(self) -> bool:
         """Whether a watch shows this worktree."""
         return any(_pid(path) for path in self._watches())
+
+    def leave(self) -> None:
+        """Take back what a hook has written down: we are not going to look at anything."""
+        _unmark(self._marker)
 
     def runner(self) -> int | None:
         """Return the process that tests in the background, if there is one."""
@@ -74,6 +74,8 @@ class Presence:
     def take_turn(self) -> Turn | None:
         """Be the one runner here; None when there is another one. Never waits.
 
+        The hook that has started us has marked us as the runner. Another one may end this moment, with its
+        last look behind it; so the mark goes first, and only then the lock counts.
         Raises: LimmatError when there can be no lock.
         """
         path = self._place / "background.lock"
@@ -81,8 +83,10 @@ class Presence:
             self._place.mkdir(parents=True, exist_ok=True)
             handle = _open(path)
             if not try_flock(handle):
-                os.close(handle)
-                return None
+                _unmark(self._marker)
+                if not try_flock(handle):
+                    os.close(handle)
+                    return None
         except OSError as error:
             raise LimmatError(f"cannot lock '{path}': {error.strerror}") from error
         try:
@@ -109,6 +113,14 @@ def _mark(path: Path) -> None:
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
     aside.write_text(f"{os.getpid()} {_start(os.getpid())}\n")
     aside.replace(path)
+
+
+def _unmark(path: Path) -> None:
+    try:
+        if _pid(path) == os.getpid():
+            path.unlink()
+    except OSError:
+        pass
 
 
 def _pid(path: Path) -> int | None:
