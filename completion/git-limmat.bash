@@ -82,13 +82,19 @@ __git_limmat_complete () {
 }
 
 _git_limmat () {
-	local i command= position=0 kind config= options=
+	local i name command= position=0 kind config= options=
 	i=${__git_cmd_idx-}
 	if [ -z "$i" ]; then
 		for ((i = 0; i < cword; i++)); do
 			[ "${words[i]}" != limmat ] || break
 		done
 	fi
+	name=${words[i]##*/}
+	[ "$name" != limmat ] || name=${COMP_WORDS[i]##*/} # where git's completion has not put `limmat` for an alias
+	case "$name" in
+	limmat|git-limmat|'') ;;
+	*) read -r name command name < <(git config "alias.$name" 2>/dev/null) || : ;;
+	esac
 	for ((i++; i < cword; i++)); do
 		case "${words[i]}" in
 		-c|--config) config=${words[i + 1]} ;;

@@ -90,7 +90,7 @@ def test_the_debian_package_works(hostile: Repo, tmp_path: Path) -> None:
         use(hostile, None, "dpkg-deb", "-x", package, str(root))
     python, program = root / "usr/lib/gitlimmat/bin/python3", root / "usr/bin/git-limmat"
 
-    assert program.read_text().splitlines()[0] == "#!/usr/lib/gitlimmat/bin/python3"
+    assert program.read_text().startswith("#!/usr/lib/gitlimmat/bin/python3\n")
     try_out(hostile, None, str(python), str(program))
     pages = sorted(path.name.removesuffix(".gz") for path in (root / "usr/share/man").rglob("*.gz"))
     assert pages == PAGES
@@ -125,6 +125,9 @@ def test_the_single_file_works(hostile: Repo, tmp_path: Path) -> None:
     assert len(set(said)) == 1
     (tree,) = cache.iterdir()
     try_out(hostile, programs, "git", "limmat")
+    use(hostile, programs, "git", "limmat", "init", "--yes")
+    assert use(hostile, programs, "git", "config", "limmat.program").strip() == file
+    assert use(hostile, None, str(tree / "bin" / "git-limmat"), "--version") == said[0]
     began = time.perf_counter()
     use(hostile, programs, "git-limmat", "prompt")
     assert time.perf_counter() - began < 1, "it unpacks itself once only"
