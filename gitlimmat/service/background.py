@@ -227,4 +227,5 @@ class _Runner:
         for place in change.cells:
             cell = self.board.cell(*place)
             if cell.state is CellState.DONE and not cell.known:
-                self._log.part(place.test).info("%s %s (%s)", place.commit, cell.outcome, cell.reason)
+                words = (place.commit, cell.outcome, cell.reason)
+                self._log.part(place.test).info("%s", " ".join(word for word in words if word))
