@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from conftest import Repo
 from waiting import wait_until
 from watcher import Watcher, is_quiet, states, stored
+from watching import Watching, run, watching
 
+from gitlimmat.errors import LimmatError
+from gitlimmat.model import Outcome
 from gitlimmat.web.api import ApiBoard
 
 SOAK = bool(os.environ.get("LIMMAT_SOAK"))
@@ -194,7 +199,7 @@ def test_after_a_storm_board_page_store_and_git_agree(edited: Repo, seed: int) -
             lambda board: [row.id for row in board.commits] == wanted and is_quiet(board)
         )
         assert updates > (10_000 if SOAK else 300)
-        assert board.problems == {}
+        assert board.problems.keys() <= {"warning"}, board.problems  # of what `--prune=now` may still take
         assert (board.base, board.head) == ("main", "topic")
         assert stored(edited, "main..HEAD") == states(board)
         assert_lawful(board, wanted)
@@ -206,9 +211,79 @@ def test_after_a_storm_board_page_store_and_git_agree(edited: Repo, seed: int) -
         assert [child for child in watcher.children().values() if child.startswith("Z")] == []
         assert watcher.stop() == 0, watcher.account()
     assert lines(edited.path.parent / "wrong") == []
-    assert not watcher.log.exists(), watcher.account()
+    assert "Traceback" not in watcher.account()
     assert watcher.errors.read_text() == ""
     assert_clean(edited)
+
+
+def test_users_who_press_all_keys_at_once(edited: Repo) -> None:
+    """Cancelled, run again and amended at random: no two jobs meet, and all comes right in the end."""
+    slow = f"""num_worktrees = 2
+[[tests]]
+name = "slow"
+command = '''{_LOCKED} trap 'sleep 0.2; exit 7' TERM; sleep 0.05 & wait $!'''
+[[tests]]
+name = "after"
+depends_on = ["slow"]
+command = '''{_LOCKED} true'''
+"""
+    edited.config(slow)
+    chance = random.Random(0)
+
+    async def press(watch: Watching) -> None:
+        control = watch.board.control
+        assert control is not None
+        commit = chance.choice(watch.board.commits).id
+        test = chance.choice(["slow", "after", None])
+        with suppress(LimmatError):
+            (control.cancel if chance.random() < 0.6 else control.rerun)(commit, test)
+        if chance.random() < 0.1:
+            await watch.git("commit", "-q", "--amend", "-m", f"words {chance.random()}")
+        if chance.random() < 0.05:
+            edited.config(f"{slow}# {chance.random()}\n")
+        if chance.random() < 0.05:
+            await watch.git("reset", "-q", "--hard", chance.choice(["HEAD@{1}", "other", "third"]))
+        await asyncio.sleep(0.001)
+
+    async def scenario() -> None:
+        async with watching(edited, base="main") as watch:
+            await watch.until(lambda: len(watch.board.commits) == 10)
+            for _ in range(5000 if SOAK else 250):
+                await press(watch)
+            head = edited.git("rev-parse", "HEAD")
+            await watch.until(lambda: watch.board.commits[0].id == head and watch.is_done())
+            while set(watch.board.counts().outcomes) != {Outcome.PASSED}:
+                for commit in watch.board.commits:
+                    with suppress(LimmatError):
+                        assert watch.board.control is not None
+                        watch.board.control.rerun(commit.id, None)
+                await watch.until(watch.is_done)
+
+    run(scenario())
+    assert lines(edited.path.parent / "wrong") == []
+    assert edited.limmat("run", "main..HEAD").count("(known)") == 2 * len(
+        edited.git("rev-list", "main..HEAD").splitlines()
+    )
+
+
+def test_a_job_that_is_cancelled_before_it_began_is_over(repo: Repo) -> None:
+    """Also when it had its slot already; it does not seem to wait for ever, and can be run again."""
+    repo.config('[[tests]]\nname = "unit"\ncommand = "true"\n')
+    repo.commit("base")
+    commit = repo.commit("topic", "main")
+
+    async def scenario() -> None:
+        async with watching(repo) as watch:
+            await watch.until_done(commits=1)
+            control = watch.board.control
+            assert control is not None
+            control.rerun(commit, "unit")
+            control.cancel(commit, "unit")
+            await watch.until(lambda: watch.outcome(commit, "unit") is Outcome.CANCELLED)
+            control.rerun(commit, "unit")
+            await watch.until(lambda: watch.outcome(commit, "unit") is Outcome.PASSED)
+
+    run(scenario())
 
 
 def running_jobs(watcher: Watcher) -> list[str]:

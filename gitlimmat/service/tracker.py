@@ -217,6 +217,9 @@ class Tracker:
             self._settle(key)
         elif cell.state is CellState.RUNNING and cell.directory is not None:
             self._cells.put(key, msgspec.structs.replace(cell, directory=None))
+        elif cell.state is CellState.WAITING:  # ended before it began: nothing is being stored
+            outcome, reason = self._schedule.outcome(key) or (outcome, "")
+            self._cells.put(key, Cell(state=CellState.DONE, outcome=outcome, reason=reason))
 
     def blocked(self, verdicts: Sequence[Verdict]) -> None:
         """Show cases that will not be run."""
