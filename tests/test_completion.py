@@ -136,7 +136,7 @@ def test_the_config_on_the_line_has_the_tests(prepared: tuple[Repo, Path], shell
 @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell != "zsh"])
 @pytest.mark.parametrize("line", ["git limmat ", "git limmat test ", "git limmat run "])
 def test_completion_is_instant(prepared: tuple[Repo, Path], shell: str, line: str) -> None:
-    """Less than 100 ms are added to what the shell and git's completion need to start, also the first time."""
+    """Less than 100 ms are added to what the shell and git's completion need to start."""
 
     def seconds(what: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
