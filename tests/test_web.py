@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -530,6 +531,22 @@ def test_only_names_of_this_server_are_answered(
     assert status == 200 or "host name" in answer.text
 
 
+@pytest.mark.parametrize(
+    "request_line", [b"\0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /%s HTTP/1.1\r\n" % (b"x" * 20_000)]
+)
+def test_nonsense_of_a_client_is_not_a_fault_of_ours(
+    served: Served, caplog: pytest.LogCaptureFixture, request_line: bytes
+) -> None:
+    """Anyone can send it, so it is answered and leaves nothing in the log."""
+    with (
+        socket.create_connection(("127.0.0.1", served.port), 30) as client,
+        client.makefile("rb") as answer,
+    ):
+        client.sendall(request_line)
+        assert b" 400 " in answer.readline()
+    assert not caplog.records
+
+
 def test_other_machines_need_the_token(board: Board, serve: Callable[..., Served]) -> None:
     """Without it nothing is seen; with it the browser gets a cookie that no script can read."""
     served = serve([board], address="0.0.0.0:0")
@@ -585,6 +602,14 @@ def test_several_repositories_have_pages_below_their_names(
         == 200
     )
     assert served.get("/repo-2/").status == 200
+    assert served.get("/api/boards").json == {
+        "format": 1,
+        "boards": [
+            {"name": "repo", "url": "/repo/"},
+            {"name": "repo", "url": "/repo-2/"},
+            {"name": "api", "url": "/api-2/"},
+        ],
+    }
     with served.events("/live") as live:
         live.until("hello")
         served.do(lambda: third.say("config", "broken"))

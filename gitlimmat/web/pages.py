@@ -6,10 +6,12 @@ Layer: web.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Sequence
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.service.board import Board
@@ -26,6 +28,7 @@ __all__ = ["Address", "Pages", "parse_address"]
 
 _RESERVED = ("static", "api", "favicon.svg", "favicon.ico", "live")
 _SHUTDOWN_S = 1.0
+_LOG = logging.getLogger("aiohttp.server")
 
 
 class Pages:
@@ -73,6 +76,7 @@ class Pages:
         server = web.Server(dispatch.answer, handler_cancellation=True, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
+        _LOG.addFilter(_is_fault_of_ours)
         try:
             for each in self._sockets:  # copies: the sockets stay open for another `serve` after a failure
                 await web.SockSite(runner, each.dup()).start()
@@ -84,6 +88,7 @@ class Pages:
             streams.close()
             await runner.cleanup()
             threads.close()
+            _LOG.removeFilter(_is_fault_of_ours)
 
     def close(self) -> None:
         """Stop listening."""
@@ -93,6 +98,11 @@ class Pages:
     def _with_token(self, url: str) -> str:
         token = self._guard.token if self._guard is not None else None
         return url if token is None else f"{url}?token={token}"
+
+
+def _is_fault_of_ours(record: logging.LogRecord) -> bool:
+    """Whether it is not about a request that is no HTTP: anyone can send that, as often as he likes."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _prefixes(boards: Sequence[Board]) -> tuple[str, ...]:
