@@ -6,6 +6,8 @@ Format: 1, described at /api and in git-limmat-web(1). Fields are added, and do 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from aiohttp import web
 
@@ -117,11 +119,23 @@ class ApiCase(msgspec.Struct, frozen=True, kw_only=True):
     definition: msgspec.Raw
 
 
+class ApiBoards(msgspec.Struct, frozen=True, kw_only=True):
+    """The repositories, in the order of the first page. `boards` has `name` and the `url` of the pages."""
+
+    format: int
+    boards: list[dict[str, str]]
+
+
 def answer(document: object, status: int = 200) -> web.Response:
     """Return a document as an answer."""
     return web.Response(
         body=msgspec.json.encode(document), status=status, content_type="application/json", headers=HEADERS
     )
+
+
+def boards_document(sites: Sequence[Site]) -> ApiBoards:
+    """Return what the first page shows when there are several repositories."""
+    return ApiBoards(format=FORMAT, boards=[{"name": site.board.name, "url": site.url()} for site in sites])
 
 
 def board_document(site: Site) -> ApiBoard:

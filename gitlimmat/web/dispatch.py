@@ -75,9 +75,7 @@ class Dispatch:
             case [b"live"] if len(self._sites) > 1:
                 return await overview.boards_live(self._sites, request, self._streams)
             case [b"api", b"boards"]:
-                return api.answer(
-                    [{"name": site.board.name, "url": site.url()} for site in self._sites],
-                )
+                return api.answer(api.boards_document(self._sites))
         site, rest = self._site(segments)
         return await self._page(site, rest, request)
 
