@@ -219,12 +219,14 @@ class ObjectBatch:
     def confirm(self) -> None:
         """To be called when a ref leads there, or never will: end what `hold` began.
 
-        What a gc has removed that began in between is written again.
+        What a gc has removed that began in between, or may be about to, is written again: now that a ref
+        leads there, a new pack is safe.
         Raises: GitError when that failed.
         """
         written, self._written = self._written, {}
         objects = self._repository.objects
-        if not all(oid in objects for oid in written):
+        began_since = not self._kept and is_being_packed(self._repository)
+        if began_since or not all(oid in objects for oid in written):
             self._write_pack(written)
         for name in self._kept:
             (self._repository.common_dir / "objects" / "pack" / f"pack-{name}.keep").unlink(missing_ok=True)
