@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import random
 import shutil
 import subprocess
 
 import pytest
 from conftest import Repo
+from pseudoterminal import on_terminal
 
 from gitlimmat.config.colorbool import ColorSetting, has_colors, parse_when, read_color
 from gitlimmat.errors import ConfigError
@@ -23,7 +22,7 @@ WORDS = (
     *("t", "y", "n", "1.0", "0x1g", "-0", "a\N{LATIN SMALL LETTER LONG S}", "auto always", "\N{KELVIN SIGN}"),
 )
 GITS = [path for path in ("/usr/bin/git", "/usr/local/bin/git") if shutil.which(path)] or ["git"]
-COLORED = b"\x1b["
+COLORED = "\x1b["
 
 
 def generated(count: int) -> list[str]:
@@ -129,37 +128,19 @@ def tested(repo: Repo) -> Repo:
     return repo
 
 
-def on_terminal(repo: Repo, *arguments: str, **extra: str) -> bytes:
+def written(repo: Repo, *arguments: str, **extra: str) -> str:
     """Return what the program writes to a terminal."""
-    ours_end, theirs_end = pty.openpty()
-    process = subprocess.Popen(
-        repo.argv(*arguments),
-        cwd=repo.path,
-        env=repo.environment | {"TERM": "xterm"} | extra,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs_end,
-        stderr=subprocess.PIPE,
-    )
-    os.close(theirs_end)
-    written = b""
-    try:
-        while chunk := os.read(ours_end, 65536):
-            written += chunk
-    except OSError:  # EIO: nobody has the other end any more
-        pass
-    finally:
-        os.close(ours_end)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    return written
+    said, status = on_terminal(repo.argv(*arguments), repo.path, repo.environment | {"TERM": "xterm"} | extra)
+    assert status == 0, said
+    return said
 
 
 def test_a_terminal_has_colors_until_somebody_says_no(tested: Repo) -> None:
     """By every way in which git can be told."""
-    assert COLORED in on_terminal(tested, "status", "HEAD")
-    assert COLORED not in on_terminal(tested, "--color=never", "status", "HEAD")
-    assert COLORED not in on_terminal(tested, "status", "HEAD", NO_COLOR="1")
-    assert COLORED not in on_terminal(
+    assert COLORED in written(tested, "status", "HEAD")
+    assert COLORED not in written(tested, "--color=never", "status", "HEAD")
+    assert COLORED not in written(tested, "status", "HEAD", NO_COLOR="1")
+    assert COLORED not in written(
         tested,
         *("status", "HEAD"),
         GIT_CONFIG_COUNT="1",

@@ -23,7 +23,7 @@ from gitlimmat.errors import ConfigError, LimmatError
 
 COMMANDS = (
     *("run", "watch", "web", "test", "get", "artifacts", "status", "show"),
-    *("init", "forget", "gc", "config", "doctor", "list", "notes", "prompt", "help"),
+    *("init", "forget", "gc", "config", "doctor", "list", "log", "notes", "prompt", "help"),
     *("background", "prepush"),
 )
 _FOR_HOOKS = ("background", "prepush")
@@ -35,6 +35,7 @@ _STANDS_FOR = {
     "--color": "--color=always",
     "--no-color": "--color=never",
 }
+_GIT_OPTIONS = ("log",)  # commands whose options are those of git's command of the same name
 _RERUN = ("failed", "errored", "all")
 _OPTIONAL = ("color",)  # global options whose value is only ever a part of the same word
 # Typer carries its own copy of click since 0.26; older ones import it. Either way this is its base error.
@@ -150,7 +151,7 @@ def _call(arguments: list[str]) -> int:
         sys.stdout.write("\n")
         return _USAGE_ERROR
     try:
-        status = command.main(_spelled_out(arguments), prog_name="git limmat", standalone_mode=False)
+        status = command.main(_for_typer(arguments, name), prog_name="git limmat", standalone_mode=False)
     except typer.Exit as error:
         return error.exit_code
     except typer.Abort:
@@ -190,6 +191,15 @@ def _command_index(arguments: Sequence[str]) -> int:
 def _command_name(arguments: Sequence[str]) -> str | None:
     index = _command_index(arguments)
     return arguments[index] if index < len(arguments) else None
+
+
+def _for_typer(arguments: Sequence[str], name: str | None) -> list[str]:
+    """Return the command line as Typer understands it: options of git are no options to it."""
+    place = _command_index(arguments) + 1
+    before, after = arguments[:place], arguments[place:]
+    if name in _GIT_OPTIONS and after[:1] not in (["-h"], ["--help"]):
+        return [*_spelled_out(before), "--", *after]
+    return _spelled_out(arguments)
 
 
 def _spelled_out(arguments: Sequence[str]) -> list[str]:

@@ -66,6 +66,22 @@ class Git(msgspec.Struct, frozen=True):
         if done.returncode != 0:
             raise _failure(arguments[0], done)
 
+    def start(self, *arguments: str, errors: bool) -> subprocess.Popen[bytes]:
+        """Start `git <arguments>` with a pipe for its standard output, and one for its errors if `errors`.
+
+        Raises: GitError when git cannot be started.
+        """
+        try:
+            return subprocess.Popen(
+                [self.binary, *self.prefix, *arguments],
+                cwd=self.directory,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if errors else None,
+            )
+        except OSError as error:
+            raise _cannot_start(self, error) from error
+
     def text(self, *arguments: str, stdin: bytes | None = None) -> str:
         """Run `git <arguments>` and return its output as text, undecodable bytes kept as surrogates."""
         return os.fsdecode(self.call(*arguments, stdin=stdin))

@@ -49,7 +49,8 @@ class Project:
     """A repository with its configuration. The store and what belongs to it are opened at first use.
 
     `tests` are the selected ones, `all_tests` all of the file, both in file order. `color` says
-    whether we use colors, as an option or git's configuration has it; `palette` says which.
+    whether we use colors, as an option or git's configuration has it; `palette` says which. `values` are all
+    of git's settings.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Project:
         *,
         color: ColorSetting,
         palette: Palette,
+        values: Sequence[ConfigValue] = (),
     ) -> None:
         config = file.config if file is not None else Config()
         self.repository = repository
@@ -76,6 +78,7 @@ class Project:
         self.warn = warn
         self.color = color
         self.palette = palette
+        self.values = values
         self.request = request
         self._inputs = read_inputs(self.all_tests, self.config_path) if file is not None else {}
         self.definitions: Mapping[str, Definition] = define(self.all_tests, self._inputs)
@@ -241,6 +244,7 @@ def open_project(
         warn,
         color=read_color(values, request.color),
         palette=palette,
+        values=values,
     )
 
 

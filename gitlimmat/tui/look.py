@@ -18,6 +18,7 @@ from rich.style import Style
 
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import Cell, CellState
+from gitlimmat.service.signs import signs
 from gitlimmat.tui.text import Line
 
 _DEFAULTS = {
@@ -34,13 +35,6 @@ _DEFAULTS = {
     "subject": "",
     "problem": "bold red",
 }
-
-_GLYPHS = {
-    "ascii": "P F E S C r . -",
-    "unicode": "✓ ✗ ! » ⊘ ▸ ◌ -",
-    "emoji": "✅ ❌ 💥 ⏭ 🚫 🏃 ⏳ -",
-}
-_ORDER = ("passed", "failed", "errored", "skipped", "cancelled", "running", "waiting", "unknown")
 
 
 class Look(msgspec.Struct, dict=True, kw_only=True):
@@ -76,8 +70,7 @@ class Look(msgspec.Struct, dict=True, kw_only=True):
 
     @cached_property
     def _signs(self) -> dict[str, str]:
-        signs = _GLYPHS.get(self.glyphs, _GLYPHS["unicode"]).split()
-        return {slot: set_cell_size(sign, self.sign_width) for slot, sign in zip(_ORDER, signs, strict=True)}
+        return {slot: set_cell_size(sign, self.sign_width) for slot, sign in signs(self.glyphs).items()}
 
     @cached_property
     def _styles(self) -> dict[str, Style]:
