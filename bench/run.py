@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import hooks
 import rows
 import rows_stored
 import rows_watch
@@ -36,6 +37,7 @@ MEASUREMENTS: dict[str, Callable[[Workshop], list[Row]]] = {
     "memory": rows_watch.memory,
     "refresh": rows_watch.refresh,
     "page": rows_watch.page,
+    "hooks": hooks.commit,
 }
 
 
