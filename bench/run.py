@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import hooks
 import rows
 import rows_stored
 import rows_watch
 from sandbox import CommandError, limmat, seal, tell
 from table import Row, machine, markdown, replace_in
 from workshop import FULL, QUICK, Workshop
+
+import hooks
 
 MEASUREMENTS: dict[str, Callable[[Workshop], list[Row]]] = {
     "overhead": rows.overhead,
