@@ -318,6 +318,28 @@ def test_nothing_is_wider_than_the_window(
         assert seen.complaints == []
 
 
+def test_long_names_leave_room_for_the_rest(browser: Browser, repo: Repo) -> None:
+    """Many refs do not hide the subject of a commit, nor does the name of a test widen a phone's page."""
+    repo.config(f'[[tests]]\nname = "{"x" * 100}"\ncommand = "true"\n')
+    repo.commit("first")
+    repo.commit("subject", "main")
+    for number in range(20):
+        repo.git("branch", f"a-branch-with-a-name-{number}")
+    served = Served([observer_of(repo, "HEAD~1").board])
+    try:
+        for width in (375, 1300):
+            with Watched(browser, viewport={"width": width, "height": 800}) as seen:
+                seen.page.goto(served.url)
+                assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+                place = seen.page.get_by_role("link", name="subject", exact=True).bounding_box()
+                cell = seen.page.locator("tbody .subject").first.bounding_box()
+                assert place is not None
+                assert cell is not None
+                assert place["x"] + place["width"] <= cell["x"] + cell["width"]
+    finally:
+        served.close()
+
+
 def test_text_has_enough_contrast(browser: Browser, served: Served, board: Board) -> None:
     """Words can be read on their ground in both schemes: 4.5 to 1 as WCAG 2 has it, 3 to 1 for glyphs."""
     script = """() => {
