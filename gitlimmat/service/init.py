@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import msgspec
 
@@ -77,7 +78,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """What has been made that does not show it. `configs` maps paths to the SHA-256 of what was written.
+    """What has been made that does not show it.
+
+    `configs` maps paths, quoted as in URLs because they need not be text, to the SHA-256 of what was written.
 
     Units: `hooks_time` is the time of the directory of hooks before, in nanoseconds; None when not touched.
     """
@@ -196,14 +199,14 @@ def _config_acts(project: Project, record: Record, told: list[str]) -> list[Act]
     present = find_config(Path.cwd() if not project.request.repo else top, top)
     present = present or next((top / name for name in CONFIG_NAMES if os.path.lexists(top / name)), None)
     if present is not None:
-        if str(present) not in record.configs:
+        if _quoted(present) not in record.configs:
             told.append(f"'{present}' is there: left as it is")
         return []
     if not os.access(top, os.W_OK | os.X_OK):
         raise LimmatError(f"cannot write '{top / CONFIG_NAMES[0]}'", hint="use --no-config, or another user")
     path = top / CONFIG_NAMES[0]
     text = proposed_config(propose(top))
-    record.configs[str(path)] = _digest(text)
+    record.configs[_quoted(path)] = _digest(text)
     umask = os.umask(0o077)
     os.umask(umask)
     said = [f"write '{path}':", *(f"    {line}".rstrip() for line in text.decode().splitlines())]
@@ -302,12 +305,12 @@ def _remove_configs(repository: Repository, record: Record, told: list[str]) -> 
     configs = dict(record.configs)
     top = repository.worktree
     if top is not None and not configs and (top / CONFIG_NAMES[0]).is_file():
-        configs[str(top / CONFIG_NAMES[0])] = _digest(proposed_config(propose(top)))
+        configs[_quoted(top / CONFIG_NAMES[0])] = _digest(proposed_config(propose(top)))
         told_if_changed = False
     else:
         told_if_changed = True
     for name, digest in configs.items():
-        path = Path(name)
+        path = Path(os.fsdecode(unquote_to_bytes(name)))
         if not path.is_file() or path.is_symlink():
             continue
         if _digest(path.read_bytes()) != digest:
@@ -332,6 +335,10 @@ def _record_acts(repository: Repository, record: Record) -> list[Act]:
     if path.is_file() and path.read_bytes() == text:
         return []
     return [Act(said=(), steps=(MakeDirectory(path=state), Write(path=path, content=text, mode=0o644)))]
+
+
+def _quoted(path: Path) -> str:
+    return quote_from_bytes(os.fsencode(path))
 
 
 def _digest(text: bytes) -> str:

@@ -195,8 +195,10 @@ def _give_back(path: Path, earlier: Path, present: dict[str, Kind], told: list[s
     back = Move(path=earlier, to=ours or path)
     if ours is not None:
         del present[ours.name]
-    if ours is not None and exists and ours != path and by_same_tool(path, earlier):
-        said = (f"remove the hook '{ours}'", f"remove '{earlier}', of which '{path}' is a newer version")
+    others = [each for each in places if present.get(each.name) is Kind.FOREIGN]
+    newer = next((each for each in others if by_same_tool(each, earlier)), None)
+    if ours is not None and exists and ours != path and newer is not None:
+        said = (f"remove the hook '{ours}'", f"remove '{earlier}', of which '{newer}' is a newer version")
         yield Act(said=said, steps=(Remove(path=ours), Remove(path=earlier)))
         return
     if ours is not None:
@@ -222,7 +224,7 @@ def _take_place(path: Path, write: Write, present: dict[str, Kind], told: list[s
     yield Act(said=(), steps=(MakeDirectory(path=kept),))
     said = f"move '{path}' to '{kept / path.name}', where it still runs first"
     yield Act(said=(said,), steps=(Move(path=path, to=kept / path.name),))
-    if legacy.name in present:
+    if legacy.name in present and _is_pre_commit(path):
         to = kept / legacy.name
         yield Act(said=(f"move '{legacy}' to '{to}'",), steps=(Move(path=legacy, to=to),))
     yield Act(said=(f"install the hook '{path}'",), steps=(write,))
@@ -247,9 +249,13 @@ def _link_neighbors(directory: Path, hooks: frozenset[str]) -> Iterator[Act]:
 def _called_by(path: Path, new: bytes | None) -> bool:
     """Whether the hook of somebody else calls ours: pre-commit does, as NAME.legacy."""
     legacy = path.with_name(f"{path.name}.legacy")
-    if kind_of(legacy) is not Kind.OURS or not path.is_file() or b"hook-impl" not in path.read_bytes():
+    if kind_of(legacy) is not Kind.OURS or not _is_pre_commit(path):
         return False
     return new is None or legacy.read_bytes() == new
+
+
+def _is_pre_commit(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK) and b"hook-impl" in path.read_bytes()
 
 
 def _is_neighborly(path: Path) -> bool:
