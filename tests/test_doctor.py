@@ -426,6 +426,14 @@ def test_json_has_the_same_reports(tested: Repo) -> None:
     ]
 
 
+def test_a_bad_color_setting_is_told(tested: Repo) -> None:
+    """All commands that print would end with it; this one says so and goes on."""
+    tested.git("config", "color.ui", "purple")
+    said = tested.limmat("doctor", status=1)
+    assert "config – bad boolean config value 'purple' for 'color.ui'" in said
+    assert levels(said)["error"] == ["config – bad boolean config value 'purple' for 'color.ui'"]
+
+
 def test_colors_follow_git(tested: Repo) -> None:
     """The word has its color, the rest none."""
     tested.git("config", "color.ui", "always")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gitlimmat.config.colorbool import has_colors
 from gitlimmat.errors import ConfigError
 from gitlimmat.git.census import filesystem_of, git_locks, head_problem, hooks_directory
 from gitlimmat.git.entry import MARK, list_entries, stale_entries
@@ -160,6 +161,10 @@ def _config(place: Place) -> Iterator[Finding]:
         return
     for said in warnings:
         yield warning(said)
+    try:
+        has_colors(project.color, terminal=True, environment=os.environ)
+    except ConfigError as problem:
+        yield error(problem.message, problem.hint)
     directory = project.settings.worktree_dir
     if directory is not None and not directory.is_dir():
         yield error(f"cannot make worktrees in '{directory}'", project.settings.origins["worktree_dir"])

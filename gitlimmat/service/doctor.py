@@ -8,11 +8,12 @@ worktrees, lock files of our refs, results that lead to nothing, and notes, whic
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import msgspec
 
-from gitlimmat.config.colorbool import ColorSetting, read_color
+from gitlimmat.config.colorbool import ColorSetting, has_colors, read_color
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.colors import Palette
 from gitlimmat.service import checks_machine, checks_repository, checks_store
@@ -84,9 +85,13 @@ def _hint(problem: Exception) -> str | None:
 
 
 def colors(request: Request) -> tuple[ColorSetting, Palette | None]:
-    """Return what git says on whether there are colors and which; the defaults where it cannot be asked."""
+    """Return what git says on whether there are colors and which; the defaults where it cannot be asked.
+
+    Nor can it where the setting is wrong, which a check tells.
+    """
     try:
         project = Place(request).project
+        has_colors(project.color, terminal=True, environment=os.environ)
     except LimmatError:
         return read_color((), request.color), None
     return project.color, project.palette
