@@ -12,8 +12,9 @@ Format: 1. A parentless commit of a tree `<aa>/<rest of commit id>` of notes. A 
         when a result is about the tree. Nothing is ever read back from here but whether a note is ours: a
         view must not become the truth.
 
-Lines are short, so that they read well in a narrow window and git has little to unpack: the id of the subject
-in each of ten lines took twice the time of `git log` itself.
+Lines are short, so that they read well in a narrow window and git has little to unpack. With the id of the
+subject in each of ten lines `git log -n1000` took 2.6 times as long as without notes, now 1.7 times; with one
+and the same word in all notes it is 1.3 times (measured).
 """
 
 from __future__ import annotations
