@@ -4,9 +4,9 @@ Layer:  service.
 Format: a POSIX shell script whose second line has a digest of all the other lines. A file with the right
         digest is ours, of whatever version, and nobody has changed it; with a wrong one it has been edited.
 
-A hook first runs the one that was there before, with its arguments, standard input and exit status, and
-then does its own work in a second process of the same script: what follows is a complete script and may end
-as it likes.
+A hook first runs the one that was there before, with its arguments, standard input and exit status. What
+follows is a complete script that may end as it likes, so where the status or the input is still needed it is
+run by a second process of the same script.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ _LARGEST = 1 << 20
 _PLAIN = """\
 	"$limmat_earlier" "$@"
 	limmat_status=$?
-	LIMMAT_HOOK_AGAIN=1 "$0" "$@"
-	exit $limmat_status
+	if [ $limmat_status -ne 0 ]; then
+		LIMMAT_HOOK_AGAIN=1 "$0" "$@"
+		exit $limmat_status
+	fi
 """
 _READING = """\
 	limmat_input=$(cat; echo .)
@@ -66,7 +68,7 @@ if [ -n "${LIMMAT_HOOK_AGAIN-}" ]; then
 	unset LIMMAT_HOOK_AGAIN
 elif [ -f "$limmat_earlier" ] && [ -x "$limmat_earlier" ]; then
 %sfi
-unset limmat_earlier
+unset limmat_earlier limmat_status
 """
 _STAND_IN = """\
 limmat_earlier=%s
