@@ -224,6 +224,8 @@ def test_base_is_deleted_and_back(repo: Repo, reader: Callable[..., EndsReader])
     assert ends.read().problem is None
 
     assert reader("never").read().problem == "unknown revision 'never'"
+    assert reader("main..HEAD").read().problem == "'main..HEAD' is a range, not a revision"
+    assert reader("").read().problem == "cannot use '' as a revision: it is empty"
 
 
 @pytest.mark.parametrize(

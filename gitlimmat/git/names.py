@@ -68,6 +68,10 @@ def explain(repository: Repository, name: str) -> RevisionError:
     unborn = _unborn_branch(repository)
     if unborn and (name == unborn or re.match(r"(HEAD|@)($|[~^@])", name)):
         return RevisionError(f"branch '{unborn}' has no commits yet", hint="commit something first")
+    if not name:
+        return RevisionError("cannot use '' as a revision: it is empty")
+    if re.fullmatch(r"[^:{]*\.\.[^:{]*", name):
+        return RevisionError(f"'{name}' is a range, not a revision")
     if _is_file(repository, name):
         return RevisionError(f"'{name}' is a file, not a revision")
     if name.startswith("-"):
