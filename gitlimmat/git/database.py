@@ -57,9 +57,11 @@ def make_database(git: Git, directory: Path) -> Repository:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GitError(f"cannot make '{directory}': {error.strerror}") from error
-    git.at(directory).call(
+    # git 2.39 does not know --ref-format yet; newer ones let this variable win over the configuration.
+    environment = {**git.environment, "GIT_DEFAULT_REF_FORMAT": "files"}
+    msgspec.structs.replace(git, directory=directory, environment=environment).call(
         *("-c", "safe.bareRepository=all", "init", "-q", "--bare", "--template="),
-        *("--object-format=sha1", "--ref-format=files", "--", os.fspath(directory)),
+        *("--object-format=sha1", "--", os.fspath(directory)),
     )
     return _database(git, directory)
 

@@ -8,7 +8,6 @@ the directory it named.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -53,17 +52,17 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def objects(self) -> pygit2.Repository:
-        """The libgit2 handle, opened at first use, and anew when packs have come or gone since.
+        """The libgit2 handle, opened at first use; it lets go of its packs when some have come or gone.
 
-        libgit2 1.9.7 keeps packs that git has removed open, with the space they take, for as long as the
-        handle lives.
+        libgit2 1.9.7 keeps packs that git has removed open, with the space they take, for as long as it is
+        not told to look anew.
         Raises: GitError when libgit2 cannot read this kind of repository.
         """
         handle = self._handle
         packs = _changed_at(self.common_dir)
         if packs not in (None, handle.packs):
-            with contextlib.suppress(GitError):  # what is open serves as well
-                handle.objects, handle.packs = open_libgit2(self.common_dir), packs
+            handle.packs = packs
+            handle.objects.free()
         return handle.objects
 
     @cached_property
@@ -72,7 +71,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 class _Handle:
-    """A libgit2 handle, and when packs had last come or gone before it was opened."""
+    """A libgit2 handle, and when packs had last come or gone before it began to open them."""
 
     def __init__(self, packs: int | None, objects: pygit2.Repository) -> None:
         self.packs = packs
@@ -95,9 +94,7 @@ def open_libgit2(directory: Path) -> pygit2.Repository:
 
     try:
         pygit2.settings.owner_validation = False  # git has checked the owner when it found the repository
-        opened = pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
-        vars(opened).clear()  # what is in there leads back: it would stay open until garbage is collected
-        return opened
+        return pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
     except (pygit2.GitError, OSError, ValueError) as error:
         raise GitError(f"cannot open '{directory}': {error}") from error
 

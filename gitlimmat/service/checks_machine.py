@@ -16,7 +16,6 @@ from importlib import metadata
 from pathlib import Path
 
 from gitlimmat import __version__
-from gitlimmat.errors import LimmatError
 from gitlimmat.git.census import (
     OLDEST_GIT,
     count_ref_directories,
@@ -29,7 +28,6 @@ from gitlimmat.runner.subreaper import set_subreaper
 from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, warning
 from gitlimmat.store.locks import locks_work
 
-_OLDEST_FOR_RESULT_DB = (2, 45)  # git init --ref-format
 _REQUIRED = re.compile(r"([A-Za-z0-9_.-]+)\s*([^;\[]*)(;.*)?")
 _LIMITS = Path("/proc/sys/fs/inotify")
 _OPEN_ANYWAY = 64  # the program itself, its libraries, pages
@@ -45,12 +43,6 @@ def _git(place: Place) -> Iterator[Finding]:
         yield error(f"version {found} is too old", f"install git {oldest} or newer")
         return
     yield fine(f"version {found} (oldest supported: {oldest})")
-    try:
-        elsewhere = place.project.settings.result_db is not None
-    except LimmatError:
-        return
-    if elsewhere and version < _OLDEST_FOR_RESULT_DB:
-        yield error(f"version {found} cannot make the database of results", "install git 2.45 or newer")
 
 
 def _python(place: Place) -> Iterator[Finding]:
