@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ import pytest
 from aiohttp import ClientSession
 from conftest import Repo
 from pages import Buttons, Events, Served, begun, observer_of
+from waiting import wait_until
 
 from gitlimmat.service.board import Board, Cell, CellState
 from gitlimmat.web.address import parse_address
@@ -545,6 +548,25 @@ def test_nonsense_of_a_client_is_not_a_fault_of_ours(
         client.sendall(request_line)
         assert b" 400 " in answer.readline()
     assert not caplog.records
+
+
+def test_connections_beyond_a_limit_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens connections and says nothing leaves the files for the jobs, and pages work after it."""
+    monkeypatch.setattr("gitlimmat.web.pages._MOST_CONNECTIONS", 3)
+    with ExitStack() as opened:
+        clients = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", served.port), 30)) for _ in range(4)
+        ]
+        with contextlib.suppress(ConnectionError):
+            assert clients[3].recv(1) == b""
+    wait_until(lambda: _is_answered(served))
+
+
+def _is_answered(served: Served) -> bool:
+    try:
+        return served.get("/").status == 200
+    except ConnectionError:
+        return False
 
 
 def test_other_machines_need_the_token(board: Board, serve: Callable[..., Served]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import Sequence
 
@@ -28,6 +29,7 @@ __all__ = ["Address", "Pages", "parse_address"]
 
 _RESERVED = ("static", "api", "favicon.svg", "favicon.ico", "live")
 _SHUTDOWN_S = 1.0
+_MOST_CONNECTIONS = 400
 _LOG = logging.getLogger("aiohttp.server")
 
 
@@ -73,7 +75,7 @@ class Pages:
             for board, prefix in zip(self._boards, self._prefixes, strict=True)
         ]
         dispatch = Dispatch(sites, self._guard, streams, threads)
-        server = web.Server(dispatch.answer, handler_cancellation=True, access_log=None)
+        server = _Server(dispatch.answer, handler_cancellation=True, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         _LOG.addFilter(_is_fault_of_ours)
@@ -98,6 +100,21 @@ class Pages:
     def _with_token(self, url: str) -> str:
         token = self._guard.token if self._guard is not None else None
         return url if token is None else f"{url}?token={token}"
+
+
+class _Server(web.Server):
+    """Refuses connections before they take the files that jobs and the store need.
+
+    Anyone who can connect can open them and send nothing, also without the token.
+    """
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection, or drop it when there are too many."""
+        super().connection_made(handler, transport)
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        most = _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(files // 4, _MOST_CONNECTIONS)
+        if len(self.connections) > most:
+            transport.abort()
 
 
 def _is_fault_of_ours(record: logging.LogRecord) -> bool:
