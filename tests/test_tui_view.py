@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from conftest import Repo
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from tui_words import WAITING, board_of, done, project_of, show
@@ -273,6 +273,7 @@ def test_the_cursor_survives_when_its_commit_vanishes(topic: Repo) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(moves=st.lists(st.tuples(st.integers(0, 4), st.integers(-9, 9)), max_size=20))
+@example(moves=[(4, -8), (1, -1), (3, 0)])  # what is on the screen has no commit
 def test_the_cursor_is_always_on_a_commit_that_is_visible(moves: list[tuple[int, int]]) -> None:
     """Whatever keys are pressed, the cursor is on a commit and on the screen."""
 

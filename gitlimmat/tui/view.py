@@ -101,6 +101,8 @@ class View:
     def move_column(self, by: int) -> None:
         """Move the cursor by so many tests."""
         self.column = min(max(self.column + by, 0), max(len(self.tests) - 1, 0))
+        if not self.top <= self.row < self.top + self.height:
+            self.scroll_to_cursor()
 
     def go(self, row: int, column: int | None = None) -> None:
         """Move the cursor to a row, or the nearest one with a commit."""
