@@ -214,15 +214,16 @@ def test_config_tells_where_each_value_comes_from(repo: Repo) -> None:
     """Option beats environment beats git config beats file beats default."""
     repo.commit("base")
     repo.config("num_worktrees = 3\n" + UNIT)
-    assert "num_worktrees   = 3  (file " in repo.limmat("config")
+
+    def said(*options: str, **environment: str) -> str:
+        lines = repo.limmat("config", *options, **environment).splitlines()
+        return next(" ".join(line.split()) for line in lines if line.startswith("num_worktrees"))
+
+    assert said().startswith("num_worktrees = 3 (file ")
     repo.git("config", "limmat.numWorktrees", "4")
-    assert "num_worktrees   = 4  (git config limmat.numWorktrees (local" in repo.limmat("config")
-    assert "num_worktrees   = 5  (environment LIMMAT_NUM_WORKTREES)" in repo.limmat(
-        "config", LIMMAT_NUM_WORKTREES="5"
-    )
-    assert "num_worktrees   = 6  (option --num-worktrees)" in repo.limmat(
-        "config", "--num-worktrees=6", LIMMAT_NUM_WORKTREES="5"
-    )
+    assert said().startswith("num_worktrees = 4 (git config limmat.numWorktrees (local")
+    assert said(LIMMAT_NUM_WORKTREES="5") == "num_worktrees = 5 (environment LIMMAT_NUM_WORKTREES)"
+    assert said("--num-worktrees=6", LIMMAT_NUM_WORKTREES="5") == "num_worktrees = 6 (option --num-worktrees)"
 
 
 def test_all_faults_of_a_config_are_reported_at_once(repo: Repo) -> None:

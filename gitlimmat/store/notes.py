@@ -161,6 +161,7 @@ def _update(store: Store, repository: Repository, ref: str, commits: Notes) -> b
 
 def _move(repository: Repository, batch: ObjectBatch, update: RefUpdate, end: float) -> bool:
     batch.write()
+    batch.hold()
     try:
         update_refs(repository.git, [update], "limmat: update notes")
     except RefMovedError:
@@ -173,6 +174,8 @@ def _move(repository: Repository, batch: ObjectBatch, update: RefUpdate, end: fl
         ):
             raise
         return False
+    finally:
+        batch.confirm()
     return True
 
 
