@@ -18,7 +18,7 @@ from gitlimmat.web.address import Address, bracketed, listen, parse_address
         ("[::1]:0", "::1", 0),
         ("0.0.0.0:80", "0.0.0.0", 80),
         (":8080", "", 8080),
-        ("8080", "", 8080),
+        ("8080", "127.0.0.1", 8080),
         ("*:1", "*", 1),
         ("[fe80::1%eth0]:1", "fe80::1%eth0", 1),
         ("build-1.example.com:65535", "build-1.example.com", 65535),

@@ -19,6 +19,7 @@ _FORM = re.compile(
     r"(?:(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.-]+|\*)?:)?(?P<port>[0-9]{1,5})", re.ASCII
 )
 _WILDCARDS = ("", "*", "0.0.0.0", "::")  # noqa: S104
+_LOOPBACK = "127.0.0.1"
 _TRIES = 20
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -41,13 +42,17 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 def parse_address(text: str) -> Address:
     """Return what `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `PORT` asks for.
 
+    A port alone is one of this machine only; with nothing before its colon it is for all addresses.
+
     Raises: UsageError.
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        hint = "write it as localhost:8080, [::1]:8080 or :8080; port 0 is any that is free"
+        hint = "write it as 8080, localhost:8080, [::1]:8080 or :8080 (all addresses); port 0 is any free one"
         raise UsageError(f"cannot use '{text}' as an address", hint=hint)
     host, port = (match["host"] or "").strip("[]"), int(match["port"])
+    if match[0] == match["port"]:
+        host = _LOOPBACK
     if port > 65535:
         raise UsageError(f"cannot use '{text}' as an address: the highest port is 65535")
     if (match["host"] or "").startswith("[") and not is_literal(host.partition("%")[0]):
