@@ -282,3 +282,16 @@ def test_the_program_imports_next_to_nothing_for_it(tested: Repo) -> None:
     assert not {"typer", "pygit2", "msgspec"} & {
         line.rpartition("|")[2].strip() for line in done.stderr.splitlines()
     }
+
+
+def test_a_command_tried_in_passing_does_not_replace_the_word(repo: Repo) -> None:
+    """With a config file the word is about its tests, whatever `run --exec` finds out."""
+    repo.config('[[tests]]\nname = "unit"\ncommand = "false"\n')
+    repo.commit("base")
+    repo.limmat("run", "HEAD", status=1)
+    word = repo.limmat("prompt")
+
+    repo.limmat("run", "-x", "true", "HEAD")
+
+    assert word.strip()
+    assert repo.limmat("prompt") == word

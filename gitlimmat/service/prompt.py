@@ -27,8 +27,13 @@ _GOOD = (Outcome.PASSED, Outcome.SKIPPED)
 
 
 def write_prompt(project: Project, commits: Sequence[Commit]) -> None:
-    """Write down what is known about HEAD, if it is one of `commits`. What cannot be written is no matter."""
+    """Write down what is known about HEAD, if it is one of `commits`. What cannot be written is no matter.
+
+    What commands of `run --exec` find out is the word only where there is no config file.
+    """
     repository = project.repository
+    if project.file is None and any(path.is_file() for path in project.files):
+        return
     head = head_id(str(repository.git_dir), str(repository.common_dir))
     commit = next((each for each in commits if each.id == head), None)
     if commit is None:
