@@ -94,7 +94,9 @@ def open_libgit2(directory: Path) -> pygit2.Repository:
 
     try:
         pygit2.settings.owner_validation = False  # git has checked the owner when it found the repository
-        return pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+        opened = pygit2.Repository(str(directory), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
+        vars(opened).clear()  # what is in there leads back: it would stay open until garbage is collected
+        return opened
     except (pygit2.GitError, OSError, ValueError) as error:
         raise GitError(f"cannot open '{directory}': {error}") from error
 
