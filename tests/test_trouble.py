@@ -267,3 +267,23 @@ def test_a_pool_removed_during_a_run_is_made_again(repo: Repo) -> None:
     out = repo.limmat("run", "-j1", "-x", f"test -e file && rm -rf {pool}", "HEAD~3..HEAD")
 
     assert out.count("passed") == 3
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "gc"])
+def test_a_directory_that_was_removed_is_named(repo: Repo, command: str) -> None:
+    """The system has no name for it, and without one nobody knows what to do."""
+    repo.commit("base")
+    gone = repo.path / "gone"
+    gone.mkdir()
+
+    script = 'rmdir "$PWD" && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *repo.argv(command)],
+        cwd=gone,
+        env=repo.environment,
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 128
+    assert done.stderr.startswith(b"fatal: cannot use the current directory: it was removed\nhint: ")

@@ -120,9 +120,30 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError as error:
-        subject = f" '{error.filename}'" if error.filename else ""
-        sys.stderr.write(f"fatal: cannot use{subject}: {error.strerror or error}\n")
+        _report_system(error)
         return _FATAL
+
+
+def _report_system(error: OSError) -> None:
+    """Print what the system has refused; the directory that one is in has no name when it is gone."""
+    if isinstance(error, FileNotFoundError) and not error.filename and not _has_directory():
+        report(
+            LimmatError(
+                "cannot use the current directory: it was removed",
+                hint="change to another one, or, if it was made anew, out of it and back",
+            )
+        )
+        return
+    subject = f" '{error.filename}'" if error.filename else ""
+    sys.stderr.write(f"fatal: cannot use{subject}: {error.strerror or error}\n")
+
+
+def _has_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
 
 
 def report(error: LimmatError) -> None:
