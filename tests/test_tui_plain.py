@@ -131,6 +131,17 @@ def test_problems_and_their_end_are_told_once(topic: Repo) -> None:
     ]
 
 
+def test_a_warning_is_told_as_one(topic: Repo) -> None:
+    """It was said once: there is no problem that would go on until it is over."""
+
+    async def play(host: StillHost, board: Board) -> None:
+        for text in ("cannot lock", None, "cannot lock"):
+            board.say("warning", text)
+            await told()
+
+    assert lines_of(topic.path, play)[2:] == ["warning: cannot lock", "warning: cannot lock"]
+
+
 def test_what_delays_the_end_is_named(topic: Repo) -> None:
     """When asked to stop, the jobs that run are listed; several repositories are told apart."""
 

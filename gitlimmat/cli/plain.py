@@ -12,7 +12,7 @@ from functools import partial
 from gitlimmat.cli.output import Printer, details, first_names, result_line
 from gitlimmat.git.colors import Slot
 from gitlimmat.model import Outcome
-from gitlimmat.service.board import Board, CellState, Change, Counts, Place
+from gitlimmat.service.board import WARNING, Board, CellState, Change, Counts, Place
 from gitlimmat.tui.facts import counted, range_text, short
 from gitlimmat.tui.host import Host, Links
 
@@ -128,8 +128,9 @@ class PlainLines:
     def _tell_problems(self, board: Board, shown: _Shown) -> None:
         for part, text in board.problems.items():
             if shown.problems.get(part) != text:
-                self._line(board, f"{self._out.paint(f'problem with {part}:', Slot.PROBLEM)} {text}")
-        for part in shown.problems.keys() - board.problems.keys():
+                word = f"{part}:" if part == WARNING else f"problem with {part}:"
+                self._line(board, f"{self._out.paint(word, Slot.PROBLEM)} {text}")
+        for part in shown.problems.keys() - board.problems.keys() - {WARNING}:
             self._line(board, f"no problem with {part} any more")
         shown.problems = dict(board.problems)
 

@@ -19,6 +19,8 @@ from gitlimmat.git.graph import Described, GraphLine
 from gitlimmat.model import Outcome, Result
 from gitlimmat.service.project import Project
 
+WARNING = "warning"
+"""The part of `problems` that is none: what was said once, and is shown for some time."""
 _ESTIMATED_FROM = 9
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 
 from gitlimmat.runner.host import Host
-from gitlimmat.service.board import Board, Place
+from gitlimmat.service.board import WARNING, Board, Place
 from gitlimmat.service.logfile import Log, guarded
 from gitlimmat.service.presence import Presence
 from gitlimmat.service.project import Project
@@ -111,7 +111,7 @@ class Watch:
 
     def _show_warning(self, message: str) -> None:
         """Show it until it is no news any more: nobody says when what it is about has passed."""
-        say = self._sayer("warning")
+        say = self._sayer(WARNING)
         say(message)
         if self._warned is not None:
             self._warned.cancel()
