@@ -225,10 +225,19 @@ def test_errors_and_status_are_those_of_git(tested: Repo, words: tuple[str, ...]
     assert (ours.returncode, ours.stdout, ours.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
 
 
-def test_the_notes_of_results_are_not_shown_twice(tested: Repo) -> None:
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("refs/notes/limmat", "refs/notes/mine"),
+        ("refs/notes/limma[t]", "refs/notes/mine"),  # as git limmat init writes it
+        ("refs/notes/limma[t]", "refs/notes/*"),
+        ("refs/notes/*",),
+    ],
+)
+def test_the_notes_of_results_are_not_shown_twice(tested: Repo, named: tuple[str, ...]) -> None:
     """Other notes are, and ours when they are asked for."""
-    tested.git("config", "--add", "notes.displayRef", "refs/notes/limmat")
-    tested.git("config", "--add", "notes.displayRef", "refs/notes/mine")
+    for each in named:
+        tested.git("config", "--add", "notes.displayRef", each)
     tested.git("notes", "--ref=mine", "add", "-m", "my words")
     said = tested.limmat("log", "-1")
     assert "my words" in said

@@ -52,7 +52,7 @@ def _show(project: Project, words: list[str], pager: Pager | None) -> int:
     view = LogView(project, _printer(project, words, pager).outcome)
     annotator = Annotator(project.repository, call, view.render)
     shown = None if not sys.stdout.isatty() else Shown.TERMINAL if pager is None else Shown.PAGER
-    notes = other_notes(project.values, project.store.notes_ref)
+    notes = other_notes(project.repository, project.values, project.store.notes_ref)
     with start_log(project.repository, call, shown, notes=notes) as process:
         try:
             for chunk, is_error in read_log(process):

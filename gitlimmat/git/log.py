@@ -19,6 +19,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import msgspec
@@ -128,13 +129,20 @@ def said_color(arguments: Sequence[str]) -> str | None:
     return said
 
 
-def other_notes(values: Sequence[ConfigValue], ref: str | None) -> str | None:
+def other_notes(repository: Repository, values: Sequence[ConfigValue], ref: str | None) -> str | None:
     """Return the notes that git log shows unasked without those of `ref`; None when `ref` is none of them.
 
-    Shape: as in `GIT_NOTES_DISPLAY_REF`.
+    Shape: as in `GIT_NOTES_DISPLAY_REF`. A pattern that `ref` matches is replaced by what else matches it.
     """
-    shown = [value.value or "" for value in values if value.key == "notes.displayref"]
-    return ":".join(each for each in shown if each != ref) if ref in shown else None
+    patterns = [value.value or "" for value in values if value.key == "notes.displayref"]
+    ours = [each for each in patterns if ref is not None and fnmatchcase(ref, each)]
+    if not ours:
+        return None
+    shown = [each for each in patterns if each not in ours]
+    if ours != [ref]:
+        refs = repository.git.text("for-each-ref", "--format=%(refname)", "refs/notes/").split()
+        shown += [each for each in refs if each != ref and any(fnmatchcase(each, glob) for glob in ours)]
+    return ":".join(shown)
 
 
 def start_log(
