@@ -287,3 +287,17 @@ def test_a_directory_that_was_removed_is_named(repo: Repo, command: str) -> None
 
     assert done.returncode == 128
     assert done.stderr.startswith(b"fatal: cannot use the current directory: it was removed\nhint: ")
+
+
+def test_a_git_that_is_too_old_is_refused_at_the_start(repo: Repo, tmp_path: Path) -> None:
+    """Before anything runs, with the version there is and the oldest that will do."""
+    repo.commit("base")
+    old = tmp_path / "git-old"
+    old.write_text('#!/bin/sh\n[ "$1" = version ] && echo "git version 2.30.2" && exit\nexec git "$@"\n')
+    old.chmod(0o755)
+
+    done = repo.program("--git-binary", str(old), "run", "-x", "true", "HEAD")
+
+    assert done.returncode == 128
+    assert b"it is git 2.30.2, and 2.36 is the oldest" in done.stderr
+    assert repo.git("for-each-ref", "refs/limmat") == ""

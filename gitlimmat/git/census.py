@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from gitlimmat.errors import GitError
 from gitlimmat.git.process import Git
 from gitlimmat.git.repository import Repository
 
@@ -33,6 +34,21 @@ def parse_version(text: str) -> tuple[int, ...]:
     """Return the leading numbers of a version; empty when there are none."""
     match = re.match(r"\d+(?:\.\d+)*", text)
     return tuple(int(number) for number in match[0].split(".")) if match else ()
+
+
+def require_git(git: Git) -> None:
+    """Refuse a git that is too old to keep results safe.
+
+    Raises: GitError naming both versions.
+    """
+    found = git_version(git)
+    version = parse_version(found)
+    if version and version < OLDEST_GIT:
+        oldest = ".".join(map(str, OLDEST_GIT))
+        raise GitError(
+            f"cannot use '{git.binary}': it is git {found}, and {oldest} is the oldest that will do",
+            hint="name a newer one with --git-binary, or put it first into PATH",
+        )
 
 
 def libgit2_version() -> str:

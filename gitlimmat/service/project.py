@@ -19,6 +19,7 @@ from gitlimmat.config.records import Config
 from gitlimmat.config.select import select
 from gitlimmat.config.settings import Settings, resolve
 from gitlimmat.errors import ConfigError, LimmatError, UsageError
+from gitlimmat.git.census import require_git
 from gitlimmat.git.colors import Palette, read_palette
 from gitlimmat.git.configuration import read_settings
 from gitlimmat.git.repository import Repository, find_repository
@@ -209,6 +210,8 @@ def open_project(
     Raises: LimmatError for whatever is unusable.
     """
     repository = _repository(request)
+    if config is ConfigUse.REQUIRED and before is None:
+        require_git(repository.git)
     values = read_settings(repository)
     file = before.file if before is not None and before.file is not None and before.file.once else None
     if file is None and not request.commands:
