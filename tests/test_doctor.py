@@ -350,14 +350,20 @@ def test_faults_of_the_config_are_all_named(tested: Repo) -> None:
 
 
 def test_settings_that_are_wrong_are_named(tested: Repo) -> None:
-    """An unknown key is a warning; a value that cannot be is an error of each check that needs it."""
+    """An unknown key is a warning; a value that cannot be is one error, and stops some checks."""
     tested.git("config", "limmat.numWorktree", "3")
     assert "limmat.numworktree" in "".join(levels(tested.limmat("doctor"))["warning"]).lower()
     tested.git("config", "limmat.jobs", "many")
 
     said = tested.limmat("doctor", status=1)
 
-    assert "many" in said
+    found = levels(said)
+    assert len(found["error"]) == 1
+    assert "many" in found["error"][0]
+    assert [line for line in found["warning"] if "not checked" in line] == [
+        "config – not checked: locks, file system, space, state, worktrees, "
+        "ref locks, results, notes, objects"
+    ]
     assert "ok       repository" in said
 
 

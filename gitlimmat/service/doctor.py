@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gitlimmat.config.colorbool import ColorSetting, has_colors, read_color
-from gitlimmat.errors import LimmatError
+from gitlimmat.errors import ConfigError, LimmatError
 from gitlimmat.git.colors import Palette
 from gitlimmat.service import checks_machine, checks_repository, checks_store
 from gitlimmat.service.diagnosis import Check, Finding, Level, Place, error
@@ -46,26 +46,49 @@ def examine(request: Request, *, fix: bool) -> Iterator[Report]:
 
 
 def _examine(place: Place, checks: tuple[Check, ...], *, fix: bool) -> Iterator[Report]:
+    """Yield the reports of some checks. A setting that keeps many from being made is named once."""
+    told: set[str] = set()
+    missed: dict[tuple[str, ...], list[str]] = {}
     for check in checks:
+        try:
+            for report in _reports(check, place, fix=fix):
+                told.add(report.detail)
+                yield report
+        except ConfigError as problem:
+            missed.setdefault(problem.faults or (problem.message,), []).append(check.name)
+    for faults, names in missed.items():
+        why = "" if told.issuperset(faults) else f": {'; '.join(faults)}"
+        yield Report(
+            check="config",
+            level=Level.WARNING,
+            detail=f"not checked: {', '.join(names)}{why}",
+            hint="mend the settings, then run this again",
+        )
+
+
+def _reports(check: Check, place: Place, *, fix: bool) -> Iterator[Report]:
+    """Yield the reports of a check. Raises: ConfigError when it needs settings that cannot be used."""
+    found = _look(check, place)
+    trouble: Finding | None = None
+    if fix and check.mend is not None and any(finding.mendable for finding in found):
+        try:
+            for done in check.mend(place):
+                yield Report(check=check.name, level=Level.MENDED, detail=done)
+        except Exception as problem:  # whatever is broken, the other checks go on
+            trouble = error(f"cannot mend: {_said(problem)}", _hint(problem))
+        place.reopen()
         found = _look(check, place)
-        trouble: Finding | None = None
-        if fix and check.mend is not None and any(finding.mendable for finding in found):
-            try:
-                for done in check.mend(place):
-                    yield Report(check=check.name, level=Level.MENDED, detail=done)
-            except Exception as problem:  # whatever is broken, the other checks go on
-                trouble = error(f"cannot mend: {_said(problem)}", _hint(problem))
-            place.reopen()
-            found = _look(check, place)
-        for finding in (*found, *([trouble] if trouble is not None else [])):
-            hint = finding.hint or (_MEND if finding.mendable and not fix else None)
-            yield Report(check=check.name, level=finding.level, detail=finding.detail, hint=hint)
+    for finding in (*found, *([trouble] if trouble is not None else [])):
+        hint = finding.hint or (_MEND if finding.mendable and not fix else None)
+        yield Report(check=check.name, level=finding.level, detail=finding.detail, hint=hint)
 
 
 def _look(check: Check, place: Place) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(check.look(place))
+    except ConfigError:
+        raise
     except Exception as problem:  # a check that fails is itself something to report
         found.append(error(f"cannot check: {_said(problem)}", _hint(problem)))
     return found
