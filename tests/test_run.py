@@ -126,6 +126,15 @@ def test_exec_needs_no_config_and_is_cached_by_tree_and_command(repo: Repo) -> N
     assert "failed (exit 1" in other
 
 
+def test_init_is_named_where_there_is_no_config(repo: Repo) -> None:
+    """The next step is told; a bare repository has no place for what init writes."""
+    repo.commit("base")
+    repo.git("clone", "-q", "--bare", ".", "bare")
+
+    assert b"hint: let 'git limmat init' propose one, or " in repo.program("run").stderr
+    assert b"hint: name one with --config, or " in repo.program("run", cwd=repo.path / "bare").stderr
+
+
 def test_the_base_is_found_when_no_range_is_given(repo: Repo) -> None:
     """Without a range, the commits since the base are tested: here main, found by itself."""
     repo.config(UNIT)

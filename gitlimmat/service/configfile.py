@@ -44,9 +44,10 @@ def find_config(directory: Path, top: Path | None) -> Path | None:
 def no_config(directory: Path, top: Path | None) -> ConfigError:
     """Return the error for a command that needs tests where there is no config file."""
     also = f" or '{top}'" if top not in (None, directory) else ""
+    cure = "let 'git limmat init' propose one" if top else "name one with --config"
     return ConfigError(
         f"no limmat.toml or .limmat.toml in '{directory}'{also}",
-        hint="write one (see 'man limmat.toml'), or test with a command: git limmat run -x 'make check'",
+        hint=f"{cure}, or test with a command: git limmat run -x 'make check'",
     )
 
 
