@@ -562,6 +562,34 @@ def test_connections_beyond_a_limit_are_dropped(served: Served, monkeypatch: pyt
     wait_until(lambda: _is_answered(served))
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_connection_that_says_nothing_is_closed(
+    board: Board, serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """It takes a file, before its first request as well as between two."""
+    monkeypatch.setattr("gitlimmat.web.pages._IDLE_S", 0.1)
+    served = serve([board])
+    with socket.create_connection(("127.0.0.1", served.port), 30) as client:
+        client.sendall(sent)
+        while client.recv(4096):
+            pass
+
+
+def test_a_form_that_does_not_come_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection would be busy, and not idle, for good."""
+    monkeypatch.setattr("gitlimmat.web.forms._WITHIN_S", 0.1)
+    request = (
+        "POST /rerun HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    )
+    with (
+        socket.create_connection(("127.0.0.1", served.port), 30) as client,
+        client.makefile("rb") as answer,
+    ):
+        client.sendall(request.encode())
+        assert b" 408 " in answer.readline()
+
+
 def _is_answered(served: Served) -> bool:
     try:
         return served.get("/").status == 200

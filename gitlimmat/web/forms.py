@@ -5,6 +5,8 @@ Layer: web.
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from gitlimmat.web.guard import HEADERS, Guard, RefusedError
@@ -12,6 +14,7 @@ from gitlimmat.web.render import Site
 
 _TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _LONGEST = 8192
+_WITHIN_S = 30.0
 
 
 async def press(site: Site, request: web.BaseRequest, guard: Guard, action: str) -> web.Response:
@@ -22,7 +25,10 @@ async def press(site: Site, request: web.BaseRequest, guard: Guard, action: str)
     if request.content_type not in _TYPES or (request.content_length or 0) > _LONGEST:
         raise RefusedError(415, "This is no form of these pages.")
     try:
-        form = await request.post()
+        async with asyncio.timeout(_WITHIN_S):
+            form = await request.post()
+    except TimeoutError as error:
+        raise RefusedError(408, "This form did not come in time.") from error
     except ValueError as error:
         raise RefusedError(400, "This form cannot be read.") from error
     guard.check_form(request, form.get("secret"))

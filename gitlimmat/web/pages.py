@@ -30,6 +30,7 @@ __all__ = ["Address", "Pages", "parse_address"]
 _RESERVED = ("static", "api", "favicon.svg", "favicon.ico", "live")
 _SHUTDOWN_S = 1.0
 _MOST_CONNECTIONS = 400
+_IDLE_S = 30.0
 _LOG = logging.getLogger("aiohttp.server")
 
 
@@ -75,7 +76,9 @@ class Pages:
             for board, prefix in zip(self._boards, self._prefixes, strict=True)
         ]
         dispatch = Dispatch(sites, self._guard, streams, threads)
-        server = _Server(dispatch.answer, handler_cancellation=True, access_log=None)
+        server = _Server(
+            dispatch.answer, handler_cancellation=True, access_log=None, keepalive_timeout=_IDLE_S
+        )
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         _LOG.addFilter(_is_fault_of_ours)
