@@ -311,6 +311,19 @@ def test_help_says_what_each_key_does(topic: Repo) -> None:
     play(topic, steps)
 
 
+def test_a_narrow_header_tells_how_it_stands(topic: Repo) -> None:
+    """Where there is no room for all, the counts of outcomes come first."""
+
+    async def steps(app: WatchApp, pilot: Pilot[None], board: Board) -> None:
+        board.put([commit.id for commit in board.commits], "unit", done(Outcome.PASSED))
+        board.put([board.commits[0].id], "build", done(Outcome.FAILED))
+        await until(pilot, app, "repo  ✓ 3  ✗ 1")
+        await pilot.resize_terminal(100, 24)
+        await until(pilot, app, "repo  main..topic  3 commits  ✓ 3  ✗ 1")
+
+    play(topic, steps, size=(30, 24))
+
+
 def test_problems_are_shown_and_go_away(topic: Repo) -> None:
     """Each problem is a line below the header; too many are counted."""
 

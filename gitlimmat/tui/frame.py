@@ -49,13 +49,14 @@ class Header(Lines):
             bad = each.counts().outcomes.get(Outcome.FAILED, 0)
             if each is not board and bad:
                 line.add(f" {self._look.glyph('failed')} {bad:,}", self._look.style("failed"))
-        for text, style in self._facts(board):
+        for text, style in self._facts(board, line.left):
             line.add("  ").add(text, style)
         if url and line.left >= len(url) + 2 and self.size.height == 1:
             line.add(" " * (line.left - len(url))).add(url, link)
         return line.strip()
 
-    def _facts(self, board: Board) -> list[tuple[str, Style]]:
+    def _facts(self, board: Board, width: int | None = None) -> list[tuple[str, Style]]:
+        """Return what there is to say; where `width` is too little for all, what matters most first."""
         look, counts = self._look, board.counts()
         facts = [(clean(range_text(board)), PLAIN)] if board.head else []
         shown = sum(line.commit is not None for line in self.view.rows)
@@ -63,14 +64,21 @@ class Header(Lines):
         text = counted(total, "commit") if shown == total else f"{shown:,} of {counted(total, 'commit')}"
         facts.append((text, PLAIN))
         numbers = [(outcome.value, counts.outcomes.get(outcome, 0)) for outcome in Outcome]
-        for slot, number in [*numbers, ("running", counts.running), ("waiting", counts.waiting)]:
-            if number:
-                facts.append((f"{look.glyph(slot)} {number:,}", look.style(slot)))
-        return facts
+        told = [
+            (f"{look.glyph(slot)} {number:,}", look.style(slot))
+            for slot, number in [*numbers, ("running", counts.running), ("waiting", counts.waiting)]
+            if number
+        ]
+        everything = [*facts, *told]
+        return everything if width is None or _width(everything) <= width else [*told, *facts]
 
     def _left_width(self) -> int:
         names = sum(cell_len(board.name) + 3 for board in self._boards)
-        return names + sum(cell_len(text) + 2 for text, _ in self._facts(self.view.board))
+        return names + _width(self._facts(self.view.board))
+
+
+def _width(facts: Sequence[tuple[str, Style]]) -> int:
+    return sum(cell_len(text) + 2 for text, _ in facts)
 
 
 class Problems(Lines):
