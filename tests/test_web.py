@@ -168,6 +168,17 @@ def test_a_commit_has_its_message_and_all_its_tests(served: Served, board: Board
     assert "failed" in page
 
 
+def test_a_message_is_shown_where_it_says_more_than_the_title(
+    served: Served, board: Board, tried: Repo
+) -> None:
+    """A message of one line is the title already."""
+    tried.git("commit", "-q", "--allow-empty", "-m", "the title", "-m", "the reason")
+    oid = tried.git("rev-parse", "HEAD")
+
+    assert 'class="message"' not in served.get(path_of(board, 1)).text
+    assert '<pre class="message">the title\n\nthe reason</pre>' in served.get(f"/commit/{oid}").text
+
+
 def test_a_commit_outside_the_range_has_a_page(served: Served, tried: Repo) -> None:
     """Any commit of the repository can be looked at by its full id."""
     oid = tried.git("rev-parse", "main")
