@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.main import warn
-from gitlimmat.cli.output import size, stdout_printer
+from gitlimmat.cli.output import stdout_printer
+from gitlimmat.model import size
 from gitlimmat.service.gc import Wanted, collect
 from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.request import Request

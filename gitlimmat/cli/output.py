@@ -81,18 +81,6 @@ def age(seconds: float) -> str:
     return f"{count} second{'' if count == 1 else 's'} ago"
 
 
-def size(count: int) -> str:
-    """Return a number of bytes for people: `812 bytes`, `1.4 KiB`, `2.0 GiB`."""
-    if count < 1024:
-        return f"{count} byte{'' if count == 1 else 's'}"
-    value = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        value /= 1024
-        if value < 1024 or unit == "TiB":
-            break
-    return f"{value:.1f} {unit}"
-
-
 def result_line(
     printer: Printer,
     *,

@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.main import warn
-from gitlimmat.cli.output import Printer, age, size, stdout_printer
+from gitlimmat.cli.output import Printer, age, stdout_printer
 from gitlimmat.errors import UsageError
 from gitlimmat.git.colors import Slot
-from gitlimmat.model import Outcome, duration
+from gitlimmat.model import Outcome, duration, size
 from gitlimmat.service.project import ConfigUse, Project, open_project
 from gitlimmat.service.quickfix import path_from, quickfix
 from gitlimmat.service.request import Request

@@ -15,7 +15,7 @@ import jinja2
 import xxhash
 from aiohttp import web
 
-from gitlimmat.model import duration
+from gitlimmat.model import duration, size
 from gitlimmat.service.board import Board
 from gitlimmat.web import matrix, urls, words
 from gitlimmat.web.ansi import color_rules
@@ -116,7 +116,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"duration": duration, "size": words.size, "date": words.date, "moment": words.moment}
+    made.filters |= {"duration": duration, "size": size, "date": words.date, "moment": words.moment}
     made.globals |= {
         "static_url": static_url,
         "look": words.look,

@@ -83,18 +83,6 @@ def _bounded(stamp: float) -> float:
     return min(max(stamp, 0.0), 253_402_000_000.0)  # what datetime can hold; a commit may say anything
 
 
-def size(count: int) -> str:
-    """Return a number of bytes for people: `812 bytes`, `1.4 KiB`, `2.0 GiB`."""
-    if count < 1024:
-        return f"{count} byte{'' if count == 1 else 's'}"
-    value = float(count)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= 1024
-        if value < 1024 or unit == "GiB":
-            break
-    return f"{value:.1f} {unit}"
-
-
 def tally(counts: Counts) -> list[tuple[Look, int]]:
     """Return how many cells look how, the most important first; those that nobody has are left out."""
     numbers: dict[Outcome | CellState, int] = {outcome: count for outcome, count in counts.outcomes.items()}  # noqa: C416
