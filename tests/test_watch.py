@@ -16,6 +16,7 @@ from watching import run, watching
 from gitlimmat.errors import LimmatError
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import CellState
+from gitlimmat.service.tracker import Tracker
 
 PASS = '[[tests]]\nname = "unit"\ncommand = "true"\n'
 LOGGED = '[[tests]]\nname = "unit"\ncommand = "echo $LIMMAT_COMMIT >>$LIMMAT_ORIGIN/ran.log"\n'
@@ -461,5 +462,30 @@ def test_notes_follow_what_is_found_out(topic: Repo) -> None:
             await asyncio.to_thread(
                 wait_until, lambda: "passed" in topic.git("log", "-1", "--format=%N", "--notes=limmat")
             )
+
+    run(scenario())
+
+
+def test_what_is_stored_after_its_commit_has_gone_has_a_note(topic: Repo) -> None:
+    """A job may be over, and its result on the way to the store, when its commit is amended."""
+    topic.config(GATED.replace("num_worktrees = 1", "") + PASS.replace("unit", "quick"))
+
+    def note(commit: str) -> str:
+        return topic.git("log", "-1", "--format=%N", "--notes=limmat", commit)
+
+    async def scenario() -> None:
+        async with watching(topic, jobs=2) as watch:
+            old = await watch.git("rev-parse", "HEAD")
+            await asyncio.to_thread(wait_until, lambda: "passed quick" in note(old))
+            tracker = watch.board.control
+            assert isinstance(tracker, Tracker)
+            async with tracker.engine.recorder.writing:
+                topic.write("gate.log", "open")
+                await watch.until(lambda: watch.runs(old, "unit") and not watch.cell(old, "unit").directory)
+                await watch.git("commit", "-q", "--amend", "-m", "better words")
+                await watch.until(lambda: watch.board.commits[0].subject == "better words")
+            await watch.until(watch.is_done)
+        assert "passed unit" in note(old)
+        assert "as the results are" in topic.limmat("notes")
 
     run(scenario())

@@ -60,6 +60,7 @@ class Tracker:
         self._schedule = schedule
         self._range = Range(base="", head="", lines=())
         self._cells = Cells(board, noted)
+        self._noted = noted
         self._live: dict[JobKey, Cell] = {}
         self._early: set[JobKey] = set()
         self._fresh: dict[JobKey, float] = {}
@@ -196,6 +197,8 @@ class Tracker:
         key = case.key
         self._live.pop(key, None)
         if key not in self._cells:
+            if not known and self.keeps(case, result):
+                self._noted([case.commit])  # it was wanted when the job ended
             return
         if result.outcome.is_verdict:
             self._board.learn_elapsed(key.test, () if known else (result.elapsed,))
