@@ -462,3 +462,24 @@ def test_ends_are_whole_while_git_works(repo: Repo, reader: Callable[..., EndsRe
     assert work.returncode == 0
     assert reads > 10
     assert ends.read().head == repo.git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("base", ["HEAD~1", None])
+def test_a_git_that_fails_is_asked_again(
+    repo: Repo, reader: Callable[..., EndsReader], calls: Calls, base: str | None
+) -> None:
+    """That it failed says nothing about the base, and no ref changes when it works again."""
+    repo.commit("first")
+    repo.commit("second", "main" if base is None else None)
+    let_refs_rest(repo)
+    ends = reader(base)
+    works = calls.program.read_text()
+    calls.program.write_text("#!/bin/sh\nexit 42\n")
+
+    found = ends.read()
+    assert (found.base, found.unanswered) == (None, True)
+    assert "failed with status 42" in str(found.problem)
+
+    calls.program.write_text(works)
+    found = ends.read()
+    assert (found.base, found.problem, found.unanswered) == (repo.git("rev-parse", "HEAD~1"), None, False)

@@ -411,6 +411,21 @@ def test_a_git_that_fails_for_a_while(topic: Repo, tmp_path: Path) -> None:
     assert "Traceback" not in watcher.errors.read_text()
 
 
+def test_a_git_that_fails_when_the_base_is_asked_for(topic: Repo, tmp_path: Path) -> None:
+    """It is asked again by itself: nothing changes when git works again."""
+    real = shutil.which("git")
+    binary = tmp_path / "git"
+    broken = f'case "$*" in *cat-file*) test ! -e {tmp_path}/broken || exit 42 ;; esac'
+    binary.write_text(f'#!/bin/sh\n{broken}\nexec {real} "$@"\n')
+    binary.chmod(0o755)
+    (tmp_path / "broken").write_text("")
+    with Watcher(topic, "--git-binary", str(binary), "HEAD~1") as watcher:
+        watcher.wait_for("problem with range: git cat-file failed")
+        (tmp_path / "broken").unlink()
+        watcher.wait_for_board(lambda board: is_well(board) and board.counts["passed"] == 1)
+        assert watcher.stop() == 0, watcher.account()
+
+
 def test_history_that_moves_between_two_reads(topic: Repo, tmp_path: Path) -> None:
     """A git that is slow to list commits: in the end the right ones are shown."""
     real = shutil.which("git")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gitlimmat.errors import LimmatError, RevisionError
+from gitlimmat.errors import GitError, LimmatError, RevisionError
 from gitlimmat.git.message import printable
 from gitlimmat.git.names import explain, find_commits
 from gitlimmat.git.reffiles import RefFiles, RefState
@@ -33,6 +33,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
 
     `head_name` and `base_name` are what people call them (`topic`, `HEAD` when detached, `origin/main`).
     `problem` says what is wrong when one is None: an unborn branch, a base that is gone, no repository.
+    `unanswered`: git could not be asked; what is None may be there, and nothing tells when git works again.
     """
 
     head: str | None
@@ -40,6 +41,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     base: str | None
     base_name: str
     problem: str | None = None
+    unanswered: bool = False
 
 
 class _End(NamedTuple):
@@ -48,6 +50,7 @@ class _End(NamedTuple):
     name: str
     commit: str | None = None
     problem: str | None = None
+    unanswered: bool = False
 
 
 class _Found(NamedTuple):
@@ -57,6 +60,7 @@ class _Found(NamedTuple):
     name: str
     problem: str | None = None
     state: RefState | None = None  # of a failure
+    unanswered: bool = False
 
 
 class EndsReader:
@@ -90,6 +94,7 @@ class EndsReader:
             base=base.commit,
             base_name=printable(base.name),
             problem=head.problem or base.problem,
+            unanswered=base.unanswered,
         )
 
     def _read(self) -> tuple[_End, _End]:
@@ -146,7 +151,9 @@ class EndsReader:
         if head.commit is None:
             return _End(found.name if found else "")
         found = self._find(where)
-        return self._resolve(found.name) if found.problem is None else _End("", None, found.problem)
+        if found.problem is not None:
+            return _End("", None, found.problem, found.unanswered)
+        return self._resolve(found.name)
 
     def _find(self, where: tuple[str, ...]) -> _Found:
         """Return the base for this branch; one that could not be found is looked for when refs change."""
@@ -155,6 +162,8 @@ class EndsReader:
             return before
         try:
             self._found = _Found(where, find_base(self._repository, self._configured).revision)
+        except GitError as error:
+            return _Found(where, "", error.message, unanswered=True)
         except LimmatError as error:
             self._found = _Found(where, "", error.message, state)
         return self._found
@@ -195,6 +204,8 @@ class EndsReader:
             if commit is None:
                 raise explain(self._repository, name)
             end = _End(name, commit.id)
+        except GitError as error:
+            return _End(name, None, error.message, unanswered=True)
         except LimmatError as error:
             end = _End(name, None, error.message)
         self._asked = (name, state, end)

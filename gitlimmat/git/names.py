@@ -11,11 +11,12 @@ import os
 import re
 from collections.abc import Sequence
 
-from gitlimmat.errors import RevisionError
+from gitlimmat.errors import GitError, RevisionError
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Commit
 
 _FOUND = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) (commit|tag|tree|blob)")
+_DIED = 128  # what git ends with when it has said why
 
 
 def look_up(repository: Repository, names: Sequence[str]) -> dict[str, Commit]:
@@ -35,7 +36,8 @@ def look_up(repository: Repository, names: Sequence[str]) -> dict[str, Commit]:
 def find_commits(repository: Repository, names: Sequence[str]) -> dict[str, Commit | None]:
     """Return the commit each of `names` means, or None.
 
-    Raises: RevisionError when git gives up on a name (`@{upstream}` without one, a reflog too short).
+    Raises: RevisionError when git gives up on a name (`@{upstream}` without one, a reflog too short),
+    GitError when it cannot be asked.
     """
     if not names:
         return {}
@@ -92,6 +94,8 @@ def _batch(
         ["cat-file", "--batch-check=%(objectname) %(objecttype)"], stdin=b"\n".join(lines) + b"\n"
     )
     said = done.stdout.split(b"\n")[:-1]
+    if len(said) < len(lines) and done.returncode != _DIED:
+        raise GitError(f"git cat-file failed with status {done.returncode}")
     if len(said) < len(lines):  # git ends at the first name it cannot bear
         why = done.stderr.decode(errors="replace").strip().rpartition("fatal: ")[2]
         name = names[len(said)]

@@ -256,6 +256,8 @@ class _Life:
         ends = await asyncio.to_thread(self._ends_reader.read)
         head_only = ends.head is not None and self._request.is_head_only(ends)
         self._board.say("range", None if head_only else ends.problem)
+        if ends.unanswered:
+            self._try_later(News.REFS)
         if ends.head is not None and ends.base is None and not head_only:
             return  # what is shown is the best we know
         try:
@@ -264,7 +266,8 @@ class _Life:
             self._board.say("range", str(error))
             self._try_later(News.REFS)
             return
-        self._retry_s = _RETRY_FIRST_S
+        if not ends.unanswered:
+            self._retry_s = _RETRY_FIRST_S
         if self._over:
             return
         wanted = Range(base=ends.base_name, head=ends.head_name, lines=lines)
