@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -105,6 +106,14 @@ def lie_in_a_note(repo: Repo) -> None:
     repo.git("notes", "--ref=limmat", "add", "-f", "-m", text, "HEAD")
 
 
+def hold_pack(repo: Repo, reason: str = "limmat") -> Path:
+    """Leave what a process does that was killed while it wrote beside a gc."""
+    repo.git("repack", "-q")
+    pack = next((repo.path / ".git" / "objects" / "pack").glob("*.pack"))
+    put(pack.with_suffix(".keep"), f"{reason}\n", OLD)
+    return pack.with_suffix(".keep")
+
+
 def empty(path: Path) -> None:
     """Do to a file what the end of the machine's power does."""
     path.chmod(0o644)
@@ -130,6 +139,7 @@ FAULTS: dict[str, tuple[Callable[[Repo], object], str]] = {
         lambda repo: put(repo.path / ".git/refs/limmat/results", "1" * 40 + "\n"),
         "results – the tree of results: cannot read tree",
     ),
+    "pack held": (hold_pack, "objects – 1 pack still marked to be kept"),
     "definition lost": (
         lambda repo: stored(repo, "^definitions/").unlink(),
         "results – definition '",
@@ -283,6 +293,21 @@ def test_results_elsewhere_are_mended_there(tested: Repo, tmp_path: Path) -> Non
     assert "all are lost" in tested.limmat("doctor", "--result-db", str(database), status=1)
     assert "mended" in tested.limmat("doctor", "--fix", "--result-db", str(database))
     assert ref.read_text()
+
+
+def test_packs_that_others_keep_stay_so(tested: Repo) -> None:
+    """The mark of a user is none of ours, and ours may be in use while somebody writes."""
+    kept = hold_pack(tested, "for the archive")
+    assert set(levels(tested.limmat("doctor", "--fix"))) == {"ok"}
+    assert kept.exists()
+    put(kept, "limmat\n", OLD)
+
+    with (tested.path / ".git/limmat/update.lock").open("a") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        said = tested.limmat("doctor", "--fix", status=1)
+
+    assert "objects – cannot mend: another process is storing results" in said
+    assert kept.exists()
 
 
 def test_what_is_not_ours_is_left_alone(tested: Repo) -> None:

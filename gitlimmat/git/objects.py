@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from gitlimmat.errors import GitError, LimmatError
-from gitlimmat.git.packs import is_being_packed
+from gitlimmat.git.packs import KEEP_REASON, is_being_packed
 from gitlimmat.git.repository import Repository
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class ObjectBatch:
         Raises: GitError or OSError when that failed; some of them may have been written.
         """
         pending, self._pending, self._bytes = self._pending, {}, 0
-        self._written = pending
+        self._written.update(pending)
         if len(pending) > _MOST_LOOSE:
             try:
                 self._write_pack(pending)
@@ -214,7 +214,7 @@ class ObjectBatch:
         Raises: GitError when that failed.
         """
         if is_being_packed(self._repository):
-            self._write_pack(self._written, "--keep=limmat")
+            self._write_pack(self._written, f"--keep={KEEP_REASON}")
 
     def confirm(self) -> None:
         """To be called when a ref leads there, or never will: end what `hold` began.

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from gitlimmat.git.repository import Repository
 
+KEEP_REASON = "limmat"
+"""What the mark of a pack says that `ObjectBatch.hold` has put there."""
 _SUFFIXES = (".idx", ".pack", ".rev")  # git removes the index first, too: then nobody opens the pack
 _SAMPLED = "17"  # the directory that git itself counts to guess the number of loose objects
 
@@ -49,6 +51,21 @@ def count_loose(repository: Repository) -> int:
         return 256 * sum(1 for _ in (repository.common_dir / "objects" / _SAMPLED).iterdir())
     except OSError:
         return 0
+
+
+def leftover_keeps(repository: Repository, before: float) -> list[Path]:
+    """Return the marks that `ObjectBatch.hold` has put on packs and nobody has taken off since `before`.
+
+    Units: `before` is seconds since the epoch.
+    """
+    found = []
+    for path in sorted((repository.common_dir / "objects" / "pack").glob("pack-*.keep")):
+        try:
+            if path.stat().st_mtime < before and path.read_text(errors="replace").strip() == KEEP_REASON:
+                found.append(path)
+        except OSError:  # its writer was faster, or it is somebody else's
+            continue
+    return found
 
 
 def pack_loose(repository: Repository) -> None:

@@ -5,22 +5,26 @@ Layer: service.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 from gitlimmat.errors import GitError
 from gitlimmat.git.database import database_of
-from gitlimmat.git.packs import count_loose
+from gitlimmat.git.packs import count_loose, leftover_keeps
 from gitlimmat.git.refs import BrokenRefError, delete_broken_ref, has_stale_lock, read_ref, remove_stale_lock
 from gitlimmat.git.repository import Repository
 from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, warning
 from gitlimmat.service.notes import check_notes, refresh_notes
-from gitlimmat.store.locks import update_lock
+from gitlimmat.store.locks import free_update_lock, update_lock
 from gitlimmat.store.store import RESULTS_REF
 from gitlimmat.store.survey import Survey, restore, survey
 from gitlimmat.store.view import FORMAT_NUMBER
 
 _MANY_LOOSE = 6700  # gc.auto
 _NAMED = 5
+_HELD_S = 60.0  # a pack is held for milliseconds
 _DEFAULT_NOTES_REF = "refs/notes/limmat"
 
 
@@ -154,6 +158,11 @@ def _refresh(place: Place) -> Iterator[str]:
 
 
 def _objects(place: Place) -> Iterator[Finding]:
+    left = [path for repository in _databases(place) for path in _leftover_keeps(repository)]
+    if left:
+        yield warning(
+            f"{counted(len(left), 'pack')} still marked to be kept by a process that is gone", mendable=True
+        )
     loose = count_loose(place.project.store.existing_database() or place.repository)
     if loose > _MANY_LOOSE:
         yield warning(f"about {loose} loose ones", "git limmat gc packs them")
@@ -161,9 +170,33 @@ def _objects(place: Place) -> Iterator[Finding]:
         yield fine(f"about {loose} loose ones")
 
 
+def _release(place: Place) -> Iterator[str]:
+    """Take marks off packs while nobody can put any there."""
+    directories = {place.repository.state_dir, place.project.store.state_dir}
+    with ExitStack() as locks:
+        if not all(locks.enter_context(free_update_lock(each)) for each in sorted(directories)):
+            raise GitError("another process is storing results", hint="try again when it has ended")
+        for repository in _databases(place):
+            for path in _leftover_keeps(repository):
+                path.unlink(missing_ok=True)
+                yield f"removed '{path}'"
+
+
+def _databases(place: Place) -> list[Repository]:
+    found = [place.repository]
+    database = place.project.store.existing_database()
+    if database is not None and database.common_dir != place.repository.common_dir:
+        found.append(database)
+    return found
+
+
+def _leftover_keeps(repository: Repository) -> list[Path]:
+    return leftover_keeps(repository, time.time() - _HELD_S)
+
+
 CHECKS = (
     Check("ref locks", _ref_locks, _unlock_refs),
     Check("results", _results, _restore),
     Check("notes", _notes, _refresh),
-    Check("objects", _objects),
+    Check("objects", _objects, _release),
 )

@@ -69,13 +69,29 @@ def update_lock(state_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
+def free_update_lock(state_dir: Path) -> Iterator[bool]:
+    """Be the only process that updates refs of this store; yields False when another one is. Never waits.
+
+    Raises: OSError when the lock file cannot be made.
+    """
+    with _held(state_dir / "update.lock") as held:
+        yield held
+
+
+@contextmanager
 def maintenance_lock(state_dir: Path) -> Iterator[bool]:
     """Be the only process that cleans up this store; yields False when another one is at it. Never waits.
 
     Raises: OSError when the lock file cannot be made.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
-    handle = os.open(state_dir / "maintenance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with _held(state_dir / "maintenance.lock") as held:
+        yield held
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         yield try_flock(handle)
     finally:
