@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import subprocess
@@ -17,6 +18,8 @@ from worktrees import assert_exact, commit_of, git_in, make_pool, run_in
 
 from gitlimmat.errors import WorktreeError
 from gitlimmat.git.pool import WorktreePool
+from gitlimmat.git.repository import find_repository
+from gitlimmat.git.trees import Trees
 from gitlimmat.git.worktree import Worktree
 
 _FILES = {
@@ -361,3 +364,16 @@ def test_users_repository_is_untouched(base: Repo, pool: WorktreePool) -> None:
 
     assert state() == before
     assert git_in(worktree, "rev-parse", "HEAD").decode().strip() == commit_of(base, "first").id
+
+
+def test_trees_of_a_large_directory_do_not_pile_up(repo: Repo) -> None:
+    """A worktree that is switched for weeks remembers a bounded number of entries."""
+    commits = [repo.commit("base", **{f"f{number}": "" for number in range(3_000)})]
+    commits += [repo.commit(f"commit {number}", f0=str(number)) for number in range(20)]
+    trees = Trees(find_repository(repo.path))
+    roots = [bytes.fromhex(repo.git("rev-parse", f"{commit}^{{tree}}")) for commit in commits]
+
+    for before, after in itertools.pairwise(roots):
+        assert list(trees.compare(before, after)) == [b"f0"]
+
+    assert sum(map(len, trees._known.values())) <= 27_000

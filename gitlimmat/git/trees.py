@@ -16,7 +16,8 @@ EXECUTABLE = 0o100755
 
 Entry = tuple[int, bytes]  # git's mode, and the 20 bytes of the object id
 
-_REMEMBERED = 1024
+_REMEMBERED = 20_000  # entries, about 2 MB; of large directories at least the latest few
+_AT_LEAST = 8  # trees
 
 
 class UnusualTreeError(GitError):
@@ -33,6 +34,7 @@ class Trees:
         self._oid = pygit2.Oid
         self.refresh()
         self._known: dict[bytes, dict[bytes, Entry]] = {}
+        self._count = 0  # entries in all of `_known`
 
     def refresh(self) -> None:
         """Let go of packs that are gone."""
@@ -102,8 +104,9 @@ class Trees:
         known = self._known.pop(tree, None)
         if known is None:
             known = parse_tree(self.blob(tree))
-            if len(self._known) >= _REMEMBERED:
-                del self._known[next(iter(self._known))]
+            self._count += len(known)
+            while self._count > _REMEMBERED and len(self._known) >= _AT_LEAST:
+                self._count -= len(self._known.pop(next(iter(self._known))))
         self._known[tree] = known
         return known
 
