@@ -382,7 +382,7 @@ def test_there_is_no_base_on_a_lone_main(history: tuple[Repo, Repository]) -> No
         base_of(repo)
 
     assert caught.value.message == "cannot guess where the commits to be tested begin"
-    assert caught.value.hint == "name a range, such as HEAD~3..HEAD, or set limmat.base"
+    assert caught.value.hint == "name commits, such as HEAD or HEAD~3..HEAD, or set limmat.base"
 
 
 def test_there_is_no_base_before_the_first_commit(repo: Repo) -> None:

@@ -107,7 +107,7 @@ def find_base(repository: Repository, configured: str | None) -> Base:
             return Base(plain, "upstream" if name == upstream else name)
     raise RevisionError(
         "cannot guess where the commits to be tested begin",
-        hint="name a range, such as HEAD~3..HEAD, or set limmat.base",
+        hint="name commits, such as HEAD or HEAD~3..HEAD, or set limmat.base",
     )
 
 

@@ -169,7 +169,7 @@ def _config(place: Place) -> Iterator[Finding]:
     if directory is not None and not directory.is_dir():
         yield error(f"cannot make worktrees in '{directory}'", project.settings.origins["worktree_dir"])
     if project.config_path is None:
-        yield warning("no limmat.toml", "write one (see 'man limmat.toml'), or use git limmat run -x")
+        yield warning("no limmat.toml", "git limmat init proposes one; git limmat run -x needs none")
         return
     yield fine(f"{counted(len(project.all_tests), 'test')} in '{project.config_path}'")
 
