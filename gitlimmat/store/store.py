@@ -188,12 +188,7 @@ class Store:
                 _put_format(top, batch, memory)
                 new = top.write(batch)
                 batch.write()
-                batch.hold()
-                try:
-                    moved = new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end)
-                finally:
-                    batch.confirm()
-                if moved:
+                if new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end):
                     break
             if batch.packs:
                 note_packs(self.database, self.state_dir, batch.packs)
