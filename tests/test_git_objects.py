@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -147,6 +148,42 @@ def test_objects_are_written_while_gc_prunes_all_it_finds(repo: Repo, repository
         prune.wait()
 
 
+def test_what_a_gc_at_work_may_remove_is_kept_under_names_that_were_never_there(
+    repo: Repo, repository: Repository, tmp_path: Path
+) -> None:
+    """A gc removes packs that it found unmarked at its start, also when they are written anew meanwhile."""
+    big = tmp_path / "big"
+    big.write_bytes(bytes(BIG))
+    folder = repo.path / ".git" / "objects" / "pack"
+
+    def write() -> ObjectBatch:
+        batch = ObjectBatch(repository)
+        batch.big_files([big])
+        for number in range(20):
+            batch.blob(b"%d" % number)
+        batch.write()
+        return batch
+
+    write()
+    found = set(folder.iterdir())
+    (repo.path / ".git" / "gc.pid").touch()
+    batches = [write() for _ in range(2)]
+
+    marked = {path.with_suffix(".pack") for path in folder.glob("*.keep")}
+    assert len(marked) == 4  # what is in memory, and what git has stored, of each
+    assert not marked & found
+    (repo.path / ".git" / "gc.pid").unlink()
+    for path in found:
+        path.unlink()
+    shutil.rmtree(repo.path / ".git" / "objects" / blob_id(big.read_bytes())[:2])
+    for batch in batches:
+        batch.confirm()
+        batch.release()
+    assert list(folder.glob("*.keep")) == []
+    assert all(blob_id(b"%d" % number) in repository.objects for number in range(20))
+    assert blob_id(big.read_bytes()) in repository.objects
+
+
 def publish(repository: Repository, content: bytes) -> tuple[str, dict[bytes, Entry]]:
     """Let a ref point at a tree, whatever it takes."""
     while True:
@@ -154,13 +191,13 @@ def publish(repository: Repository, content: bytes) -> tuple[str, dict[bytes, En
         entries = {b"f": Entry(MODE_FILE, batch.blob(content))}
         tree = batch.tree(entries)
         batch.write()
-        batch.hold()
         try:
             update_refs(repository.git, [RefUpdate("refs/limmat/x", tree, None)], "test")
+            batch.confirm()
         except GitError:  # removed before the ref was there: git itself refuses
             continue
         finally:
-            batch.confirm()
+            batch.release()
         return tree, entries
 
 

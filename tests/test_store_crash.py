@@ -35,6 +35,7 @@ def write(name, batches, size):
     told = os.open(repo / f"told-{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for batch in range(batches):
         (kept / "file").write_text(f"{name} {batch}")
+        (kept / "big").write_text(f"{name} {batch} " * (1 << 17))
         records = [
             record(oid(number), started=batch + 0.25, outputs={"output": kept / "file"}, artifacts=kept)
             for number in (name, *range(size))
@@ -144,7 +145,7 @@ def test_a_killed_writer_loses_nothing_it_reported(repo: Repo, size: int, group:
             known = store.view().known(oid(f"w{number}"), definition())
             assert known is not None
             assert known.artifacts is not None
-            assert list_files(store.database, known.artifacts.oid) == ["file"]
+            assert list_files(store.database, known.artifacts.oid) == ["big", "file"]
     assert len(store.view().history(oid("next"))) == 10
     assert store.warnings == []
     assert "missing" not in repo.git("fsck", "--strict", "--full")
@@ -184,13 +185,16 @@ def test_a_fresh_lock_is_waited_for(repo: Repo) -> None:
     assert done.is_set()
 
 
-def test_storing_works_while_git_packs(repo: Repo) -> None:
+@pytest.mark.parametrize("options", [(), ("--prune=now",)])
+def test_storing_works_while_git_packs(repo: Repo, options: tuple[str, ...]) -> None:
     """`git gc` and `pack-refs` beside a writer neither make it fail nor lose what it has stored."""
+    repo.commit("base")
     forge = Forge(repo)
     forge.start("w", 30, 6)
     while forge.told("w") < 30:
         repo.git("pack-refs", "--all")
-        repo.git("gc", "-q", check=False)  # may find that another program has removed a pack
+        repo.git("gc", "-q", *options, check=False)  # may find that another program has removed a pack
     forge.end()
     assert len(open_store(repo).view().history(oid("w"))) == 30
-    repo.git("fsck", "--strict", "--full")
+    repo.git("fsck", "--strict", "--full", "--connectivity-only")
+    assert list((repo.path / ".git" / "objects" / "pack").glob("*.keep")) == []

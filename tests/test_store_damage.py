@@ -12,6 +12,7 @@ from conftest import Repo
 from stored import Opened, definition, oid, open_store, record
 
 from gitlimmat.errors import StoreError
+from gitlimmat.git.objects import DamagedObjectError
 from gitlimmat.store.store import RESULTS_REF
 
 TREE = oid("tree")
@@ -177,6 +178,7 @@ from pathlib import Path
 sys.path[:0] = sys.argv[2:4]
 from conftest import Repo
 from gitlimmat.errors import StoreError
+from gitlimmat.git.objects import DamagedObjectError
 from stored import open_store, oid, record
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = open_store(Repo(Path(sys.argv[1]), {}))
@@ -224,3 +226,20 @@ def test_a_place_that_cannot_be_written_is_named(repo: Repo, store: Opened) -> N
         store.publish([record(oid("more"))])
 
     assert store.view().known(TREE, definition()) is not None
+
+
+def test_what_only_seems_to_be_lost_is_not_replaced(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of descriptors, or with a directory not mounted, all seems lost; storing then would make it so."""
+    open_store(repo).publish([record(oid("a"))])
+
+    def fail(objects: object, tree: str) -> object:
+        raise DamagedObjectError(f"cannot read tree '{tree}': too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gitlimmat.store.memory.read_tree", fail)
+        with pytest.raises(StoreError, match="cannot be read now"):
+            open_store(repo).publish([record(oid("b"))])
+
+    assert open_store(repo).view().known(oid("a"), definition()) is not None
+    open_store(repo).publish([record(oid("b"))])
+    assert sorted(open_store(repo).view().subjects()) == sorted([oid("a"), oid("b")])

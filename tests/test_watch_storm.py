@@ -160,7 +160,7 @@ class Storm:
 
     def _collect(self) -> None:
         self._git("reflog", "expire", "--expire=now", "--all")
-        self._git("gc", "-q")
+        self._git("gc", "-q", "--prune=now")
         self._commits = self._git("rev-list", "--branches").splitlines()
 
 

@@ -15,7 +15,7 @@ import re
 import struct
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -101,7 +101,16 @@ def read_commit(objects: pygit2.Repository, oid: str) -> CommitHeader:
 
 def has_object(objects: pygit2.Repository, oid: str) -> bool:
     """Whether an object of this id is there; its content is not looked at."""
-    return oid in objects
+    return oid in objects.odb  # `in objects` would read it whole
+
+
+def is_out_of_reach(repository: Repository, kind: str, oid: str) -> bool:
+    """Whether an object that could not be read is there after all: git itself can read it.
+
+    We may have run out of descriptors, or looked while packs were exchanged.
+    Raises: GitError when git cannot be asked.
+    """
+    return repository.git.succeeds("cat-file", kind, oid)
 
 
 def blob_size(objects: pygit2.Repository, oid: str) -> int | None:
@@ -153,17 +162,23 @@ def blob_id(data: bytes) -> str:
 
 
 class ObjectBatch:
-    """Objects to write together: add in any order, then `write`, then let a ref point at them.
+    """Objects to write together: add in any order, `write`, let a ref point at them, `confirm`, `release`.
 
+    A `git gc --prune=now` removes what no ref leads to, and what is newer than its look at the refs, too.
+    While one is at work, `write` puts everything into packs that are marked to be kept, and `release` takes
+    the marks off. Such a pack has a name that was never there: gc removes the packs that it found unmarked,
+    whatever is put there later under the name of one.
     Not for use by two threads at once.
     """
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._pending: dict[str, tuple[int, bytes]] = {}
-        self._written: dict[str, tuple[int, bytes]] = {}
-        self._kept: list[str] = []
         self._bytes = 0
+        self._fresh: dict[str, tuple[int, bytes]] = {}  # what the last `write` wrote
+        self._stored: set[str] = set()  # what was written before it, and big files
+        self._kept: list[str] = []
+        self._safe: set[str] = set()  # what is in a pack of `_kept`
         self.packs: list[str] = []  # names of the packs written so far
 
     def blob(self, data: bytes) -> str:
@@ -187,15 +202,20 @@ class ObjectBatch:
         for start in range(0, len(paths), _ARGUMENTS):
             words = [os.fspath(path) for path in paths[start : start + _ARGUMENTS]]
             oids += self._repository.git.text("hash-object", "-w", "--no-filters", "--", *words).split()
+        self._stored.update(oids)
         return oids
 
     def write(self) -> None:
-        """Make all added objects durable. On return they survive a crash of the machine.
+        """Make all added objects durable. On return they survive a crash of the machine, and a gc at work.
 
         Raises: GitError or OSError when that failed; some of them may have been written.
         """
-        pending, self._pending, self._bytes = self._pending, {}, 0
-        self._written.update(pending)
+        self._stored.update(self._fresh)
+        pending = self._fresh = self._pending
+        self._pending, self._bytes = {}, 0
+        if is_being_packed(self._repository):
+            self._keep()
+            return
         if len(pending) > _MOST_LOOSE:
             try:
                 self._write_pack(pending)
@@ -207,48 +227,70 @@ class ObjectBatch:
         for oid, (kind, data) in pending.items():
             _write_loose(self._repository.common_dir / "objects", oid, kind, data)
 
-    def hold(self) -> None:
-        """Make sure that what was written last stays until `confirm`, although no ref leads to it yet.
-
-        A `git gc --prune=now` at work would remove it, except from a pack that is marked to be kept.
-        Raises: GitError when that failed.
-        """
-        if is_being_packed(self._repository):
-            self._write_pack(self._written, f"--keep={KEEP_REASON}")
-
     def confirm(self) -> None:
-        """To be called when a ref leads there, or never will: end what `hold` began.
+        """To be called when a ref leads there.
 
-        What a gc has removed that began in between, or may be about to, is written again: now that a ref
-        leads there, a new pack is safe.
+        What a gc has removed that began since `write`, or may be about to, is written again: now it stays.
         Raises: GitError when that failed.
         """
-        written, self._written = self._written, {}
+        unsafe = (self._stored | self._fresh.keys()) - self._safe
         objects = self._repository.objects
-        began_since = not self._kept and is_being_packed(self._repository)
-        if began_since or not all(oid in objects for oid in written):
-            self._write_pack(written)
+        if is_being_packed(self._repository) or not all(has_object(objects, oid) for oid in unsafe):
+            self._keep()
+
+    def release(self) -> None:
+        """Take the marks off the packs, whether a ref leads there or not. To be called in any case."""
         for name in self._kept:
-            (self._repository.common_dir / "objects" / "pack" / f"pack-{name}.keep").unlink(missing_ok=True)
+            self._pack_path(name, ".keep").unlink(missing_ok=True)
         self._kept.clear()
 
-    def _write_pack(self, pending: Mapping[str, tuple[int, bytes]], *options: str) -> None:
+    def _keep(self) -> None:
+        """Put what is in no kept pack yet into new ones."""
+        fresh = {oid: content for oid, content in self._fresh.items() if oid not in self._safe}
+        if fresh:
+            data = _pack(list(fresh.values()))
+            self._write_kept(lambda words: self._repository.git.call(*words, stdin=data))
+            self._safe.update(fresh)
+        if stored := self._stored - self._safe:
+            reading = ("pack-objects", "-q", "--stdout", "--window=0")
+            listed = "".join(f"{oid}\n" for oid in sorted(stored)).encode()
+            self._write_kept(lambda words: self._repository.git.pipe(reading, words, stdin=listed))
+            self._safe.update(stored)
+
+    def _write_kept(self, index: Callable[[Sequence[str]], object]) -> None:
+        """Let `index` write a pack that is marked before it is there."""
+        for turn in range(_TURNS):
+            name = os.urandom(20).hex()
+            mark = self._pack_path(name, ".keep")
+            mark.parent.mkdir(exist_ok=True)
+            mark.write_text(f"{KEEP_REASON}\n")
+            try:
+                index(("index-pack", "--stdin", os.fspath(self._pack_path(name, ".pack"))))
+            except GitError:
+                for suffix in (".idx", ".rev", ".pack", ".keep"):
+                    self._pack_path(name, suffix).unlink(missing_ok=True)
+                if turn == _TURNS - 1:
+                    raise
+            else:
+                self._kept.append(name)
+                self.packs.append(name)
+                return
+
+    def _write_pack(self, pending: Mapping[str, tuple[int, bytes]]) -> None:
         """Write a pack; `git prune` may remove its temporary files, which is worth another try."""
-        if not pending:
-            return
         data = _pack(list(pending.values()))
         for turn in range(_TURNS):
             try:
-                said = self._repository.git.text("index-pack", "--stdin", *options, stdin=data)
+                said = self._repository.git.text("index-pack", "--stdin", stdin=data)
             except GitError:
                 if turn == _TURNS - 1:
                     raise
             else:
-                name = said.split()[-1]
-                self.packs.append(name)
-                if said.startswith("keep"):
-                    self._kept.append(name)
+                self.packs.append(said.split()[-1])
                 return
+
+    def _pack_path(self, name: str, suffix: str) -> Path:
+        return self._repository.common_dir / "objects" / "pack" / f"pack-{name}{suffix}"
 
     def _add(self, kind: int, data: bytes) -> str:
         oid = _id(kind, data)

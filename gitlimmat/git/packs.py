@@ -13,7 +13,7 @@ from pathlib import Path
 from gitlimmat.git.repository import Repository
 
 KEEP_REASON = "limmat"
-"""What the mark of a pack says that `ObjectBatch.hold` has put there."""
+"""What the mark of a pack says that `ObjectBatch.write` has put there."""
 _SUFFIXES = (".idx", ".pack", ".rev")  # git removes the index first, too: then nobody opens the pack
 _SAMPLED = "17"  # the directory that git itself counts to guess the number of loose objects
 
@@ -54,7 +54,7 @@ def count_loose(repository: Repository) -> int:
 
 
 def leftover_keeps(repository: Repository, before: float) -> list[Path]:
-    """Return the marks that `ObjectBatch.hold` has put on packs and nobody has taken off since `before`.
+    """Return the marks that `ObjectBatch.write` has put on packs and nobody has taken off since `before`.
 
     Units: `before` is seconds since the epoch.
     """
@@ -66,6 +66,14 @@ def leftover_keeps(repository: Repository, before: float) -> list[Path]:
         except OSError:  # its writer was faster, or it is somebody else's
             continue
     return found
+
+
+def remove_mark(mark: Path) -> None:
+    """Take such a mark off. A pack that its writer did not finish goes with it: nothing can be read there."""
+    pack = mark.with_suffix(".pack")
+    if not mark.with_suffix(".idx").exists():
+        pack.unlink(missing_ok=True)
+    mark.unlink(missing_ok=True)
 
 
 def pack_loose(repository: Repository) -> None:

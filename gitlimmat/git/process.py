@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -81,6 +82,38 @@ class Git(msgspec.Struct, frozen=True):
             )
         except OSError as error:
             raise _cannot_start(self, error) from error
+
+    def pipe(self, first: Sequence[str], second: Sequence[str], *, stdin: bytes) -> None:
+        """Run `git <first> | git <second>` with `stdin` for the first; data of any size may pass.
+
+        Raises: GitError when git cannot be started, or one of the two fails.
+        """
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            try:
+                with subprocess.Popen(
+                    [self.binary, *self.prefix, *first],
+                    cwd=self.directory,
+                    env=self.environment,
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                ) as producer:
+                    done = subprocess.run(
+                        [self.binary, *self.prefix, *second],
+                        cwd=self.directory,
+                        env=self.environment,
+                        stdin=producer.stdout,
+                        capture_output=True,
+                        check=False,
+                    )
+            except OSError as error:
+                raise _cannot_start(self, error) from error
+        if done.returncode != 0:
+            raise _failure(second[0], done)
+        if producer.returncode != 0:
+            raise GitError(f"git {first[0]} failed with status {producer.returncode}")
 
     def text(self, *arguments: str, stdin: bytes | None = None) -> str:
         """Run `git <arguments>` and return its output as text, undecodable bytes kept as surrogates."""

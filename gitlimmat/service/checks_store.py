@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitlimmat.errors import GitError
 from gitlimmat.git.database import database_of
-from gitlimmat.git.packs import count_loose, leftover_keeps
+from gitlimmat.git.packs import count_loose, leftover_keeps, remove_mark
 from gitlimmat.git.refs import BrokenRefError, delete_broken_ref, has_stale_lock, read_ref, remove_stale_lock
 from gitlimmat.git.repository import Repository
 from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, warning
@@ -178,7 +178,7 @@ def _release(place: Place) -> Iterator[str]:
             raise GitError("another process is storing results", hint="try again when it has ended")
         for repository in _databases(place):
             for path in _leftover_keeps(repository):
-                path.unlink(missing_ok=True)
+                remove_mark(path)
                 yield f"removed '{path}'"
 
 

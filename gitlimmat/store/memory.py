@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from gitlimmat.git.objects import DamagedObjectError, Entry, read_blob, read_tree
+from gitlimmat.git.objects import DamagedObjectError, Entry, is_out_of_reach, read_blob, read_tree
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Result
 from gitlimmat.store.record import decode_lines
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_ENTRIES = 50_000  # about 15 MB
 _MOST_RESULTS = 20_000  # about 20 MB
+_MOST_ASKED = 8  # one trouble, such as too many open files, makes many unreadable
 
 
 class Memory:
@@ -33,6 +34,7 @@ class Memory:
         self._entries = 0
         self._results: dict[str, tuple[Result, ...]] = {}
         self._lines = 0
+        self.suspects: set[tuple[str, str]] = set()  # kind and id of what could not be read
 
     @property
     def objects(self) -> pygit2.Repository:
@@ -46,6 +48,7 @@ class Memory:
             try:
                 found = read_tree(self.objects, oid)
             except DamagedObjectError as error:
+                self.suspects.add(("tree", oid))
                 self._warn(f"some results are lost: {error}")
                 return {}
             self._entries += len(found)
@@ -68,8 +71,17 @@ class Memory:
         try:
             return read_blob(self.objects, oid)
         except DamagedObjectError as error:
+            self.suspects.add(("blob", oid))
             self._warn(f"some results are lost: {error}")
             return None
+
+    def is_out_of_reach(self) -> bool:
+        """Whether any of the `suspects` is there after all: git can read it.
+
+        Raises: GitError when git cannot be asked.
+        """
+        some = sorted(self.suspects)[:_MOST_ASKED]
+        return any(is_out_of_reach(self._repository, kind, oid) for kind, oid in some)
 
     def results(self, oid: str) -> tuple[Result, ...]:
         """Return the results in a blob of lines, oldest first; lines that cannot be read are left out."""

@@ -35,6 +35,7 @@ from gitlimmat.git.objects import (
     Entry,
     ObjectBatch,
     has_object,
+    is_out_of_reach,
     read_blob,
     read_commit,
     read_tree,
@@ -160,10 +161,10 @@ def _update(store: Store, repository: Repository, ref: str, commits: Notes) -> b
 
 
 def _move(repository: Repository, batch: ObjectBatch, update: RefUpdate, end: float) -> bool:
-    batch.write()
-    batch.hold()
     try:
+        batch.write()
         update_refs(repository.git, [update], "limmat: update notes")
+        batch.confirm()
     except RefMovedError:
         if time.monotonic() > end:
             raise
@@ -175,7 +176,7 @@ def _move(repository: Repository, batch: ObjectBatch, update: RefUpdate, end: fl
             raise
         return False
     finally:
-        batch.confirm()
+        batch.release()
     return True
 
 
@@ -200,7 +201,7 @@ def _header(repository: Repository, oid: str) -> CommitHeader | None:
     try:
         return read_commit(repository.objects, oid)
     except DamagedObjectError:
-        if has_object(repository.objects, oid):
+        if has_object(repository.objects, oid) or is_out_of_reach(repository, "commit", oid):
             raise
         return None
 
@@ -209,6 +210,8 @@ def _entries(repository: Repository, oid: str) -> dict[bytes, Entry]:
     try:
         return read_tree(repository.objects, oid)
     except DamagedObjectError:
+        if is_out_of_reach(repository, "tree", oid):
+            raise
         return {}
 
 

@@ -180,16 +180,22 @@ class Store:
         memory = self._memory
         end = time.monotonic() + _UPDATE_WITHIN_S
         with update_lock(self.state_dir):
-            while True:
-                old = self._root_to_replace()
-                _check_format(View(memory, old))
-                top = Edit(memory.tree, old)
-                apply(top, memory)
-                _put_format(top, batch, memory)
-                new = top.write(batch)
-                batch.write()
-                if new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end):
-                    break
+            try:
+                while True:
+                    memory.suspects.clear()
+                    old = self._root_to_replace()
+                    _check_format(View(memory, old))
+                    top = Edit(memory.tree, old)
+                    apply(top, memory)
+                    _put_format(top, batch, memory)
+                    new = top.write(batch)
+                    _check_reach(memory)
+                    batch.write()
+                    if new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end):
+                        break
+                batch.confirm()
+            finally:
+                batch.release()
             if batch.packs:
                 note_packs(self.database, self.state_dir, batch.packs)
 
@@ -259,6 +265,15 @@ def _check_format(view: View) -> None:
         raise StoreError(
             f"'{RESULTS_REF}' has format {view.format or 'unknown'}, this git-limmat writes {FORMAT_NUMBER}",
             hint="update git-limmat; it can read these results, but not add to them",
+        )
+
+
+def _check_reach(memory: Memory) -> None:
+    """Refuse to replace what only seems to be lost."""
+    if memory.suspects and memory.is_out_of_reach():
+        raise StoreError(
+            "some stored results cannot be read now, and would be lost",
+            hint="nothing is lost yet: try again, or see what 'git limmat doctor' says",
         )
 
 
