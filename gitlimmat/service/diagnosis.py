@@ -19,7 +19,7 @@ from gitlimmat.errors import LimmatError
 from gitlimmat.git.pool import WorktreePool
 from gitlimmat.git.process import Git, git_at
 from gitlimmat.git.repository import Repository
-from gitlimmat.service.project import ConfigUse, Project, _repository, open_project
+from gitlimmat.service.project import ConfigUse, Project, asked_repository, open_project
 from gitlimmat.service.request import Request
 
 
@@ -61,7 +61,7 @@ class Place:
     @cached_property
     def repository(self) -> Repository:
         """The repository."""
-        return _repository(self.request)
+        return asked_repository(self.request)
 
     @cached_property
     def project(self) -> Project:

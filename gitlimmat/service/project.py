@@ -209,7 +209,7 @@ def open_project(
     With `before`, all is read anew but for a config that came from a pipe, which can be read only once.
     Raises: LimmatError for whatever is unusable.
     """
-    repository = _repository(request)
+    repository = asked_repository(request)
     if config is ConfigUse.REQUIRED and before is None:
         require_git(repository.git)
     values = read_settings(repository)
@@ -287,7 +287,8 @@ def _config_file(settings: Settings, top: Path | None, *, own: bool, required: b
     return None
 
 
-def _repository(request: Request) -> Repository:
+def asked_repository(request: Request) -> Repository:
+    """Return the repository that a request is about. Raises: LimmatError when there is none."""
     binary = request.git_binary or "git"
     if not request.repo:
         return find_repository(Path.cwd(), binary=binary)
