@@ -15,13 +15,27 @@ MAY_USE = {
     "model": set(),
     "config": {"model", "errors"},
     "plan": {"model", "errors"},
+    "queue": {"model", "errors"},
     "git": {"model", "errors"},
-    "store": {"git", "model", "errors", ""},
+    "store": {"git", "queue", "model", "errors", ""},
     "runner": {"git", "plan", "model", "errors"},
-    "service": {"config", "plan", "git", "store", "runner", "model", "errors", ""},
+    "service": {"queue", "config", "plan", "git", "store", "runner", "model", "errors", ""},
     "tui": {"git", "plan", "store", "service", "model", "errors", ""},
-    "web": {"git", "plan", "store", "service", "model", "errors", ""},
-    "cli": {"tui", "web", "config", "plan", "git", "store", "runner", "service", "model", "errors", ""},
+    "web": {"queue", "git", "plan", "store", "service", "model", "errors", ""},
+    "cli": {
+        "tui",
+        "web",
+        "queue",
+        "config",
+        "plan",
+        "git",
+        "store",
+        "runner",
+        "service",
+        "model",
+        "errors",
+        "",
+    },
     "__main__": {"cli", ""},
     "__init__": set(),
 }
@@ -67,10 +81,12 @@ def test_only_the_git_layer_imports_pygit2(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in MODULES if layer_of(path) in ("config", "plan")], ids=lambda path: path.name
+    "path",
+    [path for path in MODULES if layer_of(path) in ("config", "plan", "queue")],
+    ids=lambda path: path.name,
 )
 def test_pure_layers_do_no_input_or_output(path: Path) -> None:
-    """config and plan import nothing that reads, writes, waits or spawns."""
+    """config, plan and queue import nothing that reads, writes, waits or spawns."""
     assert not imports(path) & PURE_STANDARD_MODULES
     called = {
         node.func.id

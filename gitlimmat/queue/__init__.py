@@ -1,0 +1,1 @@
+"""The merge queue's pure core: commands, rights, timelines, state, plans."""

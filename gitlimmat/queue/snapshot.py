@@ -1,0 +1,82 @@
+"""What a plan is made from, and what it may ask for.
+
+Layer:  pure. May import model and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gitlimmat.queue.events import Kind, Member, RunOutcome
+from gitlimmat.queue.state import Change, Queue
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What git says now, beside the timelines.
+
+    `tips` has the commit of each target that exists. `contained` names changes whose head, not by us, is in
+    their target already; `merged` names runs whose merge is. `conflicts` has (head, base) that do not merge.
+    `broken` says by target what is wrong with the tests there.
+    """
+
+    tips: Mapping[str, str] = {}
+    contained: frozenset[int] = frozenset()
+    merged: frozenset[str] = frozenset()
+    conflicts: frozenset[tuple[str, str]] = frozenset()
+    broken: Mapping[str, str] = {}
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All state at one moment. `changes` by number."""
+
+    changes: Mapping[int, Change]
+    queue: Queue = Queue()
+    facts: Facts = Facts()
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Merge `members`, in this order, onto `base` and test that.
+
+    `after` is the open run whose merge `base` is.
+    """
+
+    kind: Kind
+    target: str
+    members: tuple[Member, ...]
+    base: str
+    after: str = ""
+    tests: tuple[str, ...] = ()
+    repair: bool = False
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """Say in the timelines of `changes` that a run is over."""
+
+    run: str
+    changes: tuple[int, ...]
+    outcome: RunOutcome
+    reason: str = ""
+
+
+class Land(msgspec.Struct, frozen=True, kw_only=True):
+    """Move the target from `old` to `new`, the merge of a run that has passed."""
+
+    run: str
+    target: str
+    changes: tuple[int, ...]
+    old: str
+    new: str
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Say that a change is in its target already: by a run of ours (after a crash), or by others (empty)."""
+
+    change: int
+    run: str
+    target: str
+    new: str
+
+
+Action = Start | End | Land | Note
