@@ -14,6 +14,9 @@ from collections.abc import Mapping
 # What our own children carry, so that one which leaves its parent is not taken for a job's.
 OWN_MARK = "LIMMAT_OWN"
 
+# What names a repository instead of the directory that git is started in.
+LOCATION = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"})
+
 # git rev-parse --local-env-vars of git 2.47, and what hooks, options of git and the sequencer add to it.
 LOCAL_VARIABLES = frozenset(
     {
@@ -67,6 +70,11 @@ def is_local(name: str) -> bool:
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` for a job: without what ties git to the caller's repository."""
     return {name: value for name, value in environment.items() if not is_local(name) and name != OWN_MARK}
+
+
+def without_location(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` for a git that is to find the repository by the directory it is started in."""
+    return {name: value for name, value in environment.items() if name not in LOCATION}
 
 
 def for_git(environment: Mapping[str, str]) -> dict[str, str]:

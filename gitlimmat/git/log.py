@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gitlimmat.git.environment import LOCATION
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Commit, ConfigValue
 
@@ -34,7 +35,6 @@ _START = rb"(?:^|(?<=\0))"
 # The columns of a graph, with the sign of a commit in one of them; `*-.` and the like start an octopus.
 _GRAPH = rb"(?:%(sgr)s|[|/\\_ .])*[*o<>=+^](?:%(sgr)s|[-.|/\\_ ])*(?<= )" % {b"sgr": _SGR}
 _MARKS = ("--left-right", "--cherry", "--cherry-mark", "--boundary")
-_PLACE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
 _BUILT_IN = ("raw", "medium", "short", "email", "mboxrd", "fuller", "full", "oneline", "reference")
 _LINE_END = re.compile(r"%%|(?P<end>%n|%x0[aA]|%\+|\n)")
 _OURS = re.compile(
@@ -155,7 +155,7 @@ def start_log(
     """
     asked = repository.asked
     environment = {
-        name: value for name, value in os.environ.items() if name not in _PLACE or name in asked.environment
+        name: value for name, value in os.environ.items() if name not in LOCATION or name in asked.environment
     }
     git = msgspec.structs.replace(asked, environment=environment)
     if shown is not None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gitlimmat.errors import GitError
-from gitlimmat.git.environment import for_git
+from gitlimmat.git.environment import LOCATION, for_git
 from gitlimmat.git.process import Git
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def find_repository(
 def _keeping_location(environment: Mapping[str, str]) -> dict[str, str]:
     result = for_git(environment)
     for name, value in environment.items():
-        if name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR") or name.startswith("GIT_CONFIG_"):
+        if name in LOCATION or name.startswith("GIT_CONFIG_"):
             result[name] = value
     return result
 

@@ -21,7 +21,7 @@ import msgspec
 from gitlimmat.config.sources import Background
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.ends import EndsReader
-from gitlimmat.git.environment import OWN_MARK
+from gitlimmat.git.environment import LOCATION, OWN_MARK, without_location
 from gitlimmat.git.follow import Follower
 from gitlimmat.git.pool import WorktreePool
 from gitlimmat.git.repository import Repository, find_repository
@@ -38,7 +38,6 @@ from gitlimmat.service.watched import Span, WatchRequest
 _QUIET_S = 5.0
 _LOOK_S = 0.2
 _LOWEST = 19
-_LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
 _PATHS = ("LIMMAT_CONFIG", "LIMMAT_RESULT_DB", "LIMMAT_WORKTREE_DIR")
 _SPANS = {Background.HEAD: Span.HEAD, Background.RANGE: Span.RANGE_OR_HEAD}
 
@@ -122,7 +121,7 @@ def settle(request: Request) -> tuple[Request, Repository]:
     repository = find_repository(Path.cwd(), binary=binary)
     top = repository.worktree or repository.common_dir
     if _leads_to(top, repository):
-        for name in _LOCATION:
+        for name in LOCATION:
             os.environ.pop(name, None)
         os.chdir("/")
         return msgspec.structs.replace(request, repo=[top], own_config=True), repository
@@ -137,9 +136,8 @@ def _absolute(environment: Mapping[str, str], directory: Path) -> dict[str, str]
 
 def _leads_to(directory: Path, repository: Repository) -> bool:
     """Whether git finds this repository in `directory` by itself."""
-    environment = {name: value for name, value in os.environ.items() if name not in _LOCATION}
     try:
-        found = find_repository(directory, environment=environment)
+        found = find_repository(directory, environment=without_location(os.environ))
     except LimmatError:
         return False
     return (found.git_dir, found.worktree) == (repository.git_dir, repository.worktree)

@@ -22,6 +22,7 @@ from gitlimmat.errors import ConfigError, LimmatError, UsageError
 from gitlimmat.git.census import require_git
 from gitlimmat.git.colors import Palette, read_palette
 from gitlimmat.git.configuration import read_settings
+from gitlimmat.git.environment import without_location
 from gitlimmat.git.repository import Repository, find_repository
 from gitlimmat.model import Commit, ConfigValue, Definition, Key, Resource, Test, subject_of
 from gitlimmat.plan.cases import Case, JobKey
@@ -36,8 +37,6 @@ from gitlimmat.service.configfile import (
     read_inputs,
 )
 from gitlimmat.service.request import Request
-
-_LOCATION = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"})
 
 if TYPE_CHECKING:
     from gitlimmat.store.cache import Cache
@@ -297,7 +296,7 @@ def asked_repository(request: Request) -> Repository:
     directory = request.repo[0]
     if not directory.is_dir():
         raise LimmatError(f"cannot use '{directory}': no such directory", hint="give --repo a repository")
-    environment = {name: value for name, value in os.environ.items() if name not in _LOCATION}
+    environment = without_location(os.environ)
     return find_repository(directory.absolute(), binary=binary, environment=environment)
 
 
