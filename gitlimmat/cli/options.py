@@ -1,4 +1,4 @@
-"""Options that every command takes, before or after its name.
+"""Options that every command takes, before or after its name, and those that some commands share.
 
 Layer: cli. Limmat accepts its global options on both sides of the command; so do we. They are written
 once here and added to the signature of each command, which is where Typer looks.
@@ -19,6 +19,21 @@ from gitlimmat.service.request import Request
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
+Execute = Annotated[
+    list[str] | None,
+    typer.Option("--exec", "-x", metavar="COMMAND", help="Test with COMMAND, without a config."),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", metavar="N", min=1, help="Run at most N jobs at once.")
+]
+IncludeBase = Annotated[bool, typer.Option("--include-base", help="Test the base, too.")]
+HttpSockaddr = Annotated[
+    str | None,
+    typer.Option("--http-sockaddr", metavar="HOST:PORT", help="Serve pages at this address."),
+]
+Hostname = Annotated[
+    str | None, typer.Option("--hostname", metavar="NAME", help="Call this host so in links.")
+]
 
 _DECLARED: dict[str, object] = {
     "repo": Annotated[

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.main import warn
+from gitlimmat.cli.options import Execute, IncludeBase, Jobs
 from gitlimmat.cli.progress import Progress
 from gitlimmat.errors import UsageError
 from gitlimmat.service.project import open_project
@@ -26,13 +27,8 @@ def command(
         list[str] | None, typer.Argument(metavar="[<rev>|<range>]...", help="Commits to test.")
     ] = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read more revisions from standard input.")] = False,
-    execute: Annotated[
-        list[str] | None,
-        typer.Option("--exec", "-x", metavar="COMMAND", help="Test with COMMAND, without a config."),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", metavar="N", min=1, help="Run at most N jobs at once.")
-    ] = None,
+    execute: Execute = None,
+    jobs: Jobs = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
     rerun: Annotated[
         Rerun | None,
@@ -40,7 +36,7 @@ def command(
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither use nor store results.")] = False,
     dry: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would run.")] = False,
-    include_base: Annotated[bool, typer.Option("--include-base", help="Test the base, too.")] = False,
+    include_base: IncludeBase = False,
 ) -> int:
     """Run the selected tests on each commit.
 

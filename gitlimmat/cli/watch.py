@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitlimmat.cli.main import warn
+from gitlimmat.cli.options import Execute, Hostname, HttpSockaddr, IncludeBase, Jobs
 from gitlimmat.cli.output import stdout_printer, wants_color
 from gitlimmat.cli.plain import PlainLines
 from gitlimmat.service.logfile import Log, open_log
@@ -31,27 +32,17 @@ def command(
     base: Annotated[
         str | None, typer.Argument(metavar="[<base>]", help="Test the commits after this one.")
     ] = None,
-    execute: Annotated[
-        list[str] | None,
-        typer.Option("--exec", "-x", metavar="COMMAND", help="Test with COMMAND, without a config."),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", metavar="N", min=1, help="Run at most N jobs at once.")
-    ] = None,
-    include_base: Annotated[bool, typer.Option("--include-base", help="Test the base, too.")] = False,
+    execute: Execute = None,
+    jobs: Jobs = None,
+    include_base: IncludeBase = False,
     plain: Annotated[bool, typer.Option("--plain", help="Append lines, also on a terminal.")] = False,
     notify: Annotated[
         str | None,
         typer.Option("--notify", metavar="[=COMMAND]", help="Notify the desktop, or run COMMAND."),
     ] = None,
     no_http: Annotated[bool, typer.Option("--no-http", help="Serve no pages.")] = False,
-    http_sockaddr: Annotated[
-        str | None,
-        typer.Option("--http-sockaddr", metavar="HOST:PORT", help="Serve pages at this address."),
-    ] = None,
-    hostname: Annotated[
-        str | None, typer.Option("--hostname", metavar="NAME", help="Call this host so in links.")
-    ] = None,
+    http_sockaddr: HttpSockaddr = None,
+    hostname: Hostname = None,
 ) -> int:
     """Test new commits as they are written, and show it live.
 

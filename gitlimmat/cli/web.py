@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.main import warn
+from gitlimmat.cli.options import Hostname, HttpSockaddr
 from gitlimmat.service.logfile import open_log
 from gitlimmat.service.project import ConfigUse, Project, open_project
 from gitlimmat.service.request import Request
@@ -21,13 +22,8 @@ def command(
     base: Annotated[
         str | None, typer.Argument(metavar="[<base>]", help="Show the commits after this one.")
     ] = None,
-    http_sockaddr: Annotated[
-        str | None,
-        typer.Option("--http-sockaddr", metavar="HOST:PORT", help="Serve pages at this address."),
-    ] = None,
-    hostname: Annotated[
-        str | None, typer.Option("--hostname", metavar="NAME", help="Call this host so in links.")
-    ] = None,
+    http_sockaddr: HttpSockaddr = None,
+    hostname: Hostname = None,
 ) -> int:
     """Show what is known in a browser.
 
