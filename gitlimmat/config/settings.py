@@ -20,7 +20,7 @@ from gitlimmat.config.values import MAX_SIZE
 from gitlimmat.model import ConfigValue
 
 _PREFIX = "limmat."
-
+_OF_QUEUE = "limmat.queue."  # read by the queue itself
 
 SETTINGS = (
     Setting(
@@ -250,7 +250,7 @@ def _unknown_keys(git: Sequence[ConfigValue]) -> tuple[str, ...]:
     return tuple(
         f"unknown git setting {quote(value.key)} in {value.origin}{_suggest_key(key)}"
         for key, value in ours.items()
-        if key not in known
+        if key not in known and not key.startswith(_OF_QUEUE)
     )
 
 

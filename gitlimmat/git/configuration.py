@@ -9,13 +9,16 @@ from gitlimmat.git.repository import Repository
 from gitlimmat.model import ConfigValue
 
 
-def read_settings(repository: Repository) -> list[ConfigValue]:
+def read_settings(repository: Repository, *, asked: bool = True) -> list[ConfigValue]:
     """Return every value git sees for this repository, as the user called us (`git -c`, includes and all).
+
+    Without `asked`, nothing that the caller says in variables counts.
 
     Shape: in the order git reads them, so the last one of a key wins. Undecodable bytes are surrogates.
     Raises: GitError when a configuration file is broken.
     """
-    said = repository.asked.text("config", "--list", "-z", "--show-scope", "--show-origin")
+    git = repository.asked if asked else repository.git.at(repository.common_dir)
+    said = git.text("config", "--list", "-z", "--show-scope", "--show-origin")
     fields = said.split("\0")
     return [
         _value(scope, origin, entry)

@@ -1,0 +1,1 @@
+"""The merge queue at work: its daemon, its hooks, and what its commands do."""
