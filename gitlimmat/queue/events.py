@@ -43,7 +43,7 @@ class Rollup(StrEnum):
 
     ALWAYS = "always"
     MAYBE = "maybe"
-    IFFY = "iffy"  # it may, with nobody else beside it for now: as `never`, but sorted before
+    IFFY = "iffy"  # it may, with nobody else beside it for now: as `never`, but sorted after it
     NEVER = "never"
 
 

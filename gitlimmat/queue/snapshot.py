@@ -18,7 +18,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `tips` has the commit of each target that exists. `contained` names changes whose head, not by us, is in
     their target already; `merged` names runs whose merge is. `conflicts` has (head, base) that do not merge.
-    `broken` says by target what is wrong with the tests there.
+    `broken` says by target, or by the commit that a run would be built on, what is wrong with its tests.
     """
 
     tips: Mapping[str, str] = {}

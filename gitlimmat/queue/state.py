@@ -14,6 +14,9 @@ import msgspec
 from gitlimmat.model import Outcome
 from gitlimmat.queue.events import Kind, Level, Member, Policy, Rollup, RunOutcome
 
+UNROLLED = "unrolled"
+"""The reason of a cancellation, or of an end, after which the members of a batch are tested one by one."""
+
 
 class Forge(StrEnum):
     """Whether a change is still wanted."""
@@ -98,6 +101,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether it is still at work."""
         return self.outcome is None
+
+    @property
+    def is_unrolled(self) -> bool:
+        """Whether someone has taken it apart: each of its members is to be tested alone next."""
+        return self.outcome is RunOutcome.CANCELLED and self.reason == UNROLLED
+
+    @property
+    def is_held(self) -> bool:
+        """Whether someone has cancelled it, so that its change waits for a retry or an approval."""
+        return bool(self.cancelled_by) and not (self.is_yielding or self.is_unrolled)
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +199,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
             return Status.LANDED if self.forge is Forge.LANDED else Status.CLOSED
         auto, tried = self.auto, self.last_try
         if auto is not None and (shown := _AUTO.get(auto.outcome)) is not None:
-            return shown
+            is_suspect = auto.outcome not in (None, RunOutcome.PASSED) and len(auto.members) > 1
+            if not (is_suspect and self.is_approved):  # it will be tested again, in a smaller batch
+                return shown
         if self.conflict is not None and self.conflict.head == self.head and self.is_approved:
             return Status.CONFLICT
         if self.is_approved:

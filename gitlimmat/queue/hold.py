@@ -1,0 +1,152 @@
+"""What keeps a change from being tested for landing: one place for the planner and for what is said about it.
+
+Layer:  pure. May import model and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from gitlimmat.queue.events import Kind, RunOutcome
+from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.snapshot import Snapshot
+from gitlimmat.queue.state import Change, Forge, Run
+
+NO_VERDICT = {RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT}
+"""How a run ends that speaks against its members."""
+
+
+class Hold(StrEnum):
+    """Why a change cannot start. The first that holds is the one that is said."""
+
+    LANDED = "landed"
+    CLOSED = "closed"
+    NO_TARGET = "no target"  # not one of this queue's, or it does not exist
+    DRAFT = "draft"
+    UNAPPROVED = "unapproved"
+    CONTAINED = "contained"  # its head is in the target already
+    CANCELLED = "cancelled"  # until a retry or an approval
+    BLAMED = "blamed"  # it was tested alone and did not pass
+    CONFLICT = "conflict"
+    BROKEN = "broken"  # the tests of what it would be merged onto cannot be read
+    PAUSED = "paused"
+    TREE_CLOSED = "tree closed"
+
+
+def hold(change: Change, snapshot: Snapshot, rules: Rules, base: str) -> Hold | None:
+    """Return why `change` cannot be tested on `base` now; None when it can, once it is its turn."""
+    return (
+        _unwanted(change, snapshot, rules)
+        or _spent(change)
+        or _unfit(change, snapshot, base)
+        or _shut(change, snapshot)
+    )
+
+
+def _unwanted(change: Change, snapshot: Snapshot, rules: Rules) -> Hold | None:
+    if change.forge is Forge.LANDED:
+        return Hold.LANDED
+    if change.forge is Forge.CLOSED or not change.is_opened:
+        return Hold.CLOSED
+    if change.target not in rules.targets or change.target not in snapshot.facts.tips:
+        return Hold.NO_TARGET
+    if change.is_draft:
+        return Hold.DRAFT
+    if not change.is_approved:
+        return Hold.UNAPPROVED
+    return Hold.CONTAINED if change.id in snapshot.facts.contained else None
+
+
+def _spent(change: Change) -> Hold | None:
+    """Return whether its last run says that it is not to be tested again by itself."""
+    auto = change.auto
+    if auto is None:
+        return None
+    if auto.outcome is RunOutcome.CANCELLED:
+        return Hold.CANCELLED if auto.is_held else None
+    return Hold.BLAMED if auto.outcome in NO_VERDICT and len(auto.members) == 1 else None
+
+
+def _unfit(change: Change, snapshot: Snapshot, base: str) -> Hold | None:
+    """Return whether it does not fit `base`."""
+    if is_conflicting(change, snapshot, base):
+        return Hold.CONFLICT
+    if change.approval is not None and change.approval.repair:
+        return None
+    return Hold.BROKEN if broken(change.target, snapshot, base) else None
+
+
+def _shut(change: Change, snapshot: Snapshot) -> Hold | None:
+    if snapshot.queue.paused is not None:
+        return Hold.PAUSED
+    closing = snapshot.queue.closing(change.target)
+    return Hold.TREE_CLOSED if closing is not None and change.priority < closing.below else None
+
+
+def try_hold(change: Change, snapshot: Snapshot, rules: Rules) -> Hold | None:
+    """Return why a try that is wanted cannot start now; None when it can, once there is room."""
+    base = try_base(change, snapshot)
+    if change.forge is not Forge.OPEN or change.wanted_try is None or change.wanted_try.head != change.head:
+        return Hold.CLOSED
+    if change.target not in rules.targets or not base:
+        return Hold.NO_TARGET
+    if is_conflicting(change, snapshot, base):
+        return Hold.CONFLICT
+    is_tip = base == snapshot.facts.tips.get(change.target)
+    if broken(change.target if is_tip else "", snapshot, base):
+        return Hold.BROKEN
+    return Hold.PAUSED if snapshot.queue.paused is not None else None
+
+
+def try_base(change: Change, snapshot: Snapshot) -> str:
+    """Return what a try is merged onto; empty when there is no such commit."""
+    wanted = change.wanted_try
+    return (wanted.parent if wanted is not None else "") or snapshot.facts.tips.get(change.target, "")
+
+
+def is_conflicting(change: Change, snapshot: Snapshot, base: str) -> bool:
+    """Return whether the head cannot be merged onto `base`, as git says or as a merge has shown."""
+    if (change.head, base) in snapshot.facts.conflicts:
+        return True
+    known = change.conflict
+    return known is not None and (known.head, known.base) == (change.head, base)
+
+
+def broken(target: str, snapshot: Snapshot, base: str) -> str:
+    """Return what is wrong with the tests of `base`; empty when nothing is."""
+    said = snapshot.facts.broken
+    return said.get(base, "") or said.get(target, "")
+
+
+def suspected(change: Change) -> Run | None:
+    """Return the batch that did not pass and that this change has not yet been cleared of.
+
+    Runs since then that ended without a verdict do not clear it.
+    """
+    for run in _counting(change):
+        if run.outcome in NO_VERDICT:
+            return run if len(run.members) > 1 else None
+        if run.outcome is RunOutcome.PASSED or run.is_open:
+            return None
+    return None
+
+
+def is_apart(change: Change) -> bool:
+    """Return whether someone has taken its last batch apart, so that it is to be tested alone."""
+    for run in _counting(change):
+        if run.is_unrolled:
+            return True
+        if run.is_open or run.outcome is RunOutcome.PASSED or run.outcome in NO_VERDICT:
+            return False
+    return False
+
+
+def _counting(change: Change) -> Iterator[Run]:
+    """Yield the auto runs of the present head back to the last retry, newest first."""
+    for run in reversed(change.runs):
+        if run.kind is not Kind.AUTO:
+            continue
+        if run.is_retired or (run.head, run.target) != (change.head, change.target):
+            return
+        yield run
