@@ -178,10 +178,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 file`, `2 files`, `2 entries`."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def size(count: int) -> str:
     """Return a number of bytes for people: `812 bytes`, `1.4 KiB`, `2.0 GiB`."""
     if count < 1024:
-        return f"{count} byte{'' if count == 1 else 's'}"
+        return counted(count, "byte")
     value = float(count)
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         value /= 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from gitlimmat.errors import InterruptedRunError, NoResultError
-from gitlimmat.model import Outcome, Result
+from gitlimmat.model import Outcome, Result, counted
 from gitlimmat.service.lookup import find_result, run_one
 from gitlimmat.service.project import Project
 
@@ -21,7 +21,7 @@ def found(project: Project, name: str, revision: str, *, run: bool) -> tuple[Res
     if not run:
         return find_result(project, name, revision)[1], False
     count = len(project.closure(name))
-    sys.stderr.write(f"Running {count} test{'' if count == 1 else 's'}…\n")
+    sys.stderr.write(f"Running {counted(count, 'test')}…\n")
     _, result, summary = run_one(project, name, revision)
     if summary.interrupted:
         raise InterruptedRunError("interrupted")

@@ -16,6 +16,7 @@ from gitlimmat.cli.output import Printer, stdout_printer
 from gitlimmat.errors import UsageError
 from gitlimmat.git.colors import Slot
 from gitlimmat.git.revision import abbreviations
+from gitlimmat.model import counted
 from gitlimmat.service.notes import Rebuilt, check_notes, rebuild_notes
 from gitlimmat.service.project import ConfigUse, Project, open_project
 from gitlimmat.service.request import Request
@@ -52,10 +53,10 @@ def _compare(project: Project, printer: Printer) -> int:
     _tell_foreign(project, state.foreign)
     where = f"in '{project.store.notes_ref}'"
     if not state.stale:
-        printer.line(f"{_counted(state.total - state.foreign)} {where}, as the results are")
+        printer.line(f"{counted(state.total - state.foreign, 'note')} {where}, as the results are")
         return 0
     _name(project, printer, "out of step", Slot.PROBLEM, [commit.id for commit in state.stale])
-    printer.line(f"{_counted(len(state.stale))} {where} not as the results are")
+    printer.line(f"{counted(len(state.stale), 'note')} {where} not as the results are")
     sys.stderr.write("hint: git limmat notes --rebuild\n")
     return _OUT_OF_STEP
 
@@ -74,10 +75,10 @@ def _rebuild(project: Project, printer: Printer, *, dry: bool) -> int:
 
 def _summary(rebuilt: Rebuilt, ref: str, *, dry: bool) -> str:
     if not rebuilt.written and not rebuilt.removed:
-        return f"{_counted(rebuilt.total)} in '{ref}', all as the results are"
+        return f"{counted(rebuilt.total, 'note')} in '{ref}', all as the results are"
     verbs = ("would write", "remove") if dry else ("wrote", "removed")
     written, removed = len(rebuilt.written), len(rebuilt.removed)
-    return f"{verbs[0]} {_counted(written)} and {verbs[1]} {removed} in '{ref}'"
+    return f"{verbs[0]} {counted(written, 'note')} and {verbs[1]} {removed} in '{ref}'"
 
 
 def _name(project: Project, printer: Printer, verb: str, slot: Slot, ids: Sequence[str]) -> None:
@@ -88,8 +89,4 @@ def _name(project: Project, printer: Printer, verb: str, slot: Slot, ids: Sequen
 
 def _tell_foreign(project: Project, count: int) -> None:
     if count:
-        warn(f"{_counted(count)} in '{project.store.notes_ref}' from somebody else, left alone")
-
-
-def _counted(count: int) -> str:
-    return f"{count} note{'' if count == 1 else 's'}"
+        warn(f"{counted(count, 'note')} in '{project.store.notes_ref}' from somebody else, left alone")

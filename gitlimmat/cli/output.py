@@ -14,7 +14,7 @@ from colorama import Fore, Style
 
 from gitlimmat.config.colorbool import ColorSetting, has_colors
 from gitlimmat.git.colors import Palette, Slot
-from gitlimmat.model import Outcome, Result, duration
+from gitlimmat.model import Outcome, Result, counted, duration
 
 _NAMED = 4
 _RESET = Style.RESET_ALL
@@ -78,7 +78,7 @@ def age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{int(seconds // size)} {word}s ago"
     count = max(0, int(seconds))
-    return f"{count} second{'' if count == 1 else 's'} ago"
+    return f"{counted(count, 'second')} ago"
 
 
 def result_line(

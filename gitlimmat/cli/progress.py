@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gitlimmat.cli.output import details, first_names, result_line, stdout_printer
 from gitlimmat.git.revision import abbreviations, subjects
-from gitlimmat.model import Commit, Outcome, duration
+from gitlimmat.model import Commit, Outcome, counted, duration
 from gitlimmat.plan.cases import Case
 from gitlimmat.service.events import Ended, Event, Finished, Planned, Started, Stopping
 from gitlimmat.service.project import Project
@@ -137,12 +137,8 @@ class Progress:
 
 def _plan(event: Planned) -> str:
     tests = event.cases // event.commits if event.commits else 0
-    text = f"{_count(tests, 'test')} on {_count(event.commits, 'commit')}"
+    text = f"{counted(tests, 'test')} on {counted(event.commits, 'commit')}"
     return f"{text}, {event.known} of {event.cases} known\n" if event.known else f"{text}\n"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _show_tail(output: Path | bytes) -> None:

@@ -24,8 +24,9 @@ from gitlimmat.git.census import (
     libgit2_version,
     parse_version,
 )
+from gitlimmat.model import counted
 from gitlimmat.runner.subreaper import set_subreaper
-from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, warning
+from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, warning
 from gitlimmat.store.locks import locks_work
 
 _REQUIRED = re.compile(r"([A-Za-z0-9_.-]+)\s*([^;\[]*)(;.*)?")

@@ -16,7 +16,8 @@ from gitlimmat.config.colorbool import has_colors
 from gitlimmat.errors import ConfigError
 from gitlimmat.git.census import filesystem_of, git_locks, head_problem, hooks_directory
 from gitlimmat.git.entry import MARK, list_entries, stale_entries
-from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, some, warning
+from gitlimmat.model import counted
+from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, some, warning
 from gitlimmat.service.init_hooks import complaints
 from gitlimmat.service.logfile import LOGFILE_VARIABLE, log_directory, log_path
 from gitlimmat.service.project import ConfigUse, open_project

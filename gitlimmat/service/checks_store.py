@@ -15,7 +15,8 @@ from gitlimmat.git.database import database_of
 from gitlimmat.git.packs import count_loose, leftover_keeps, remove_mark
 from gitlimmat.git.refs import BrokenRefError, delete_broken_ref, has_stale_lock, read_ref, remove_stale_lock
 from gitlimmat.git.repository import Repository
-from gitlimmat.service.diagnosis import Check, Finding, Place, counted, error, fine, warning
+from gitlimmat.model import counted
+from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, warning
 from gitlimmat.service.notes import check_notes, refresh_notes
 from gitlimmat.store.locks import free_update_lock, update_lock
 from gitlimmat.store.store import RESULTS_REF

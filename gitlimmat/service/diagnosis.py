@@ -118,12 +118,6 @@ def error(detail: str, hint: str | None = None, *, mendable: bool = False) -> Fi
     return Finding(level=Level.ERROR, detail=detail, hint=hint, mendable=mendable)
 
 
-def counted(number: int, word: str) -> str:
-    """Return a number with its noun: `1 file`, `2 files`."""
-    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
-    return f"{number} {word if number == 1 else plural}"
-
-
 def some(names: Iterable[object], most: int = 3) -> str:
     """Return the first of many names, quoted, and how many more there are."""
     listed = [f"'{name}'" for name in names]

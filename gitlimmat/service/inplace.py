@@ -15,7 +15,7 @@ import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.revision import resolve
-from gitlimmat.model import Commit, Outcome, Test, subject_of
+from gitlimmat.model import Commit, Outcome, Test, counted, subject_of
 from gitlimmat.runner.classify import classify
 from gitlimmat.runner.environment import job_environment
 from gitlimmat.runner.host import Host, Stop
@@ -59,7 +59,7 @@ def _run_dependencies(
     needed = tuple(each for each in project.closure(test.name) if each.name != test.name)
     if not needed:
         return {}, None
-    say(f"Running {len(needed)} dependency job{'' if len(needed) == 1 else 's'}…")
+    say(f"Running {counted(len(needed), 'dependency job')}…")
     ended: dict[str, Ended] = {}
 
     def listen(event: Event) -> None:

@@ -27,7 +27,7 @@ from gitlimmat.git.refs import (
     update_refs,
 )
 from gitlimmat.git.repository import Repository
-from gitlimmat.model import Result
+from gitlimmat.model import Result, counted
 from gitlimmat.store.edit import Edit
 from gitlimmat.store.forget import forget_results, select_results
 from gitlimmat.store.locks import update_lock
@@ -127,10 +127,10 @@ class Store:
                 nonlocal results
                 results = add_results(top, prepared, batch, memory)
 
-            self.change(add, batch, f"limmat: add {_counted(len(records))}")
+            self.change(add, batch, f"limmat: add {counted(len(records), 'result')}")
         except (LimmatError, OSError) as error:
             names = ", ".join(f"'{name}'" for name in dict.fromkeys(record.result.test for record in records))
-            raise _store_error(f"cannot store {_counted(len(records))} of {names}", error) from error
+            raise _store_error(f"cannot store {counted(len(records), 'result')} of {names}", error) from error
         return results
 
     def forget(
@@ -151,9 +151,9 @@ class Store:
                 nonlocal gone
                 gone = forget_results(top, wanted, subjects, batch, memory)
 
-            self.change(remove, batch, f"limmat: forget {_counted(len(gone))}")
+            self.change(remove, batch, f"limmat: forget {counted(len(gone), 'result')}")
         except (LimmatError, OSError) as error:
-            raise _store_error(f"cannot forget {_counted(len(gone))}", error) from error
+            raise _store_error(f"cannot forget {counted(len(gone), 'result')}", error) from error
         return gone
 
     def read_blob(self, oid: str) -> bytes:
@@ -282,7 +282,3 @@ def _store_error(what: str, error: LimmatError | OSError) -> StoreError:
         return StoreError(f"{what}: {error.message}", hint=error.hint)
     place = f" '{error.filename}'" if error.filename else ""
     return StoreError(f"{what}:{place} {error.strerror or error}", hint=_HINTS.get(error.errno or 0))
-
-
-def _counted(number: int) -> str:
-    return f"{number} result{'' if number == 1 else 's'}"
