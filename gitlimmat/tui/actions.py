@@ -41,8 +41,7 @@ class Actions:
 
     def moved(self) -> None:
         """Draw what a move of the cursor changes."""
-        if self._app.grid.show_column(self._app.view):
-            self._app.names.refresh()
+        self._app.grid.show_column(self._app.view)
         self._app.names.refresh()
         self._app.table.refresh()
         self._app.facts.refresh()

@@ -51,12 +51,11 @@ class Grid:
         self.columns = lay_out(names, width - self.cells_at, self.look.sign_width)
         self.show_column(view)
 
-    def show_column(self, view: View) -> bool:
-        """Shift the columns so that the cursor's is visible; tell whether they have moved."""
-        before, count = self.first, self.columns.count
+    def show_column(self, view: View) -> None:
+        """Shift the columns so that the cursor's is visible."""
+        count = self.columns.count
         self.first = min(max(self.first, view.column - count + 1), view.column)
         self.first = max(min(self.first, len(view.tests) - count), 0)
-        return before != self.first
 
     def shown(self, view: View) -> Iterable[tuple[int, int, int]]:
         """Yield start, width and index into the tests of each column on the screen."""
