@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.store.bytelocks import is_file_at
 
 LOGFILE_VARIABLE = "LIMMAT_LOGFILE"
 KEPT = 5  # older files beside the one that is written
@@ -210,7 +211,7 @@ class _File(logging.Handler):
 
     def _opened(self) -> int:
         """Return a descriptor of the file that has the name now."""
-        if self._handle is not None and not _is_at(self._handle, self._path):
+        if self._handle is not None and not is_file_at(self._handle, self._path):
             self._forget()
         if self._handle is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -224,7 +225,7 @@ class _File(logging.Handler):
         """
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not _is_at(handle, self._path):
+            if not is_file_at(handle, self._path):
                 return
             older = [self._path.with_name(f"{self._path.name}.{n}") for n in range(KEPT, 0, -1)]
             for source, target in zip((*older[1:], self._path), older, strict=True):
@@ -237,13 +238,6 @@ class _File(logging.Handler):
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _told(error: BaseException) -> str:
