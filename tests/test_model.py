@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitlimmat.model import duration, size
+from gitlimmat.model import counted, duration, size
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,18 @@ def test_sizes_have_the_unit_people_use(count: int, text: str) -> None:
 def test_durations_have_the_unit_people_use(seconds: float, text: str) -> None:
     """A time span is read at one glance."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "file", "0 files"),
+        (1, "file", "1 file"),
+        (2, "entry", "2 entries"),
+        (1, "process", "1 process"),
+        (2, "process", "2 processes"),
+    ],
+)
+def test_nouns_follow_their_number(number: int, noun: str, text: str) -> None:
+    """One is one; more than one, and none, take the plural."""
+    assert counted(number, noun) == text
