@@ -11,6 +11,7 @@ import msgspec
 
 from gitlimmat.git.message import printable
 from gitlimmat.git.repository import Repository
+from gitlimmat.model import Commit
 
 _ID = re.compile(r"[0-9a-f]{40}")
 _PERSON = re.compile(r"(.*?) ?<([^<>]*)> ?(-?[0-9]{1,18})?.*", re.DOTALL)
@@ -45,6 +46,11 @@ class FullCommit(msgspec.Struct, frozen=True, kw_only=True):
     def abbreviated(self) -> str:
         """The beginning of the id, for people."""
         return self.id[:_ABBREVIATED]
+
+    @property
+    def plain(self) -> Commit:
+        """What results are about."""
+        return Commit(id=self.id, tree=self.tree)
 
 
 def read_full_commit(repository: Repository, oid: str) -> FullCommit | None:

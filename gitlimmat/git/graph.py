@@ -11,6 +11,7 @@ import msgspec
 
 from gitlimmat.git.message import printable
 from gitlimmat.git.repository import Repository
+from gitlimmat.model import Commit
 
 _OPTIONS = (
     *("--graph", "--topo-order", "--encoding=UTF-8", "--decorate=full", "--no-color"),
@@ -37,6 +38,11 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     refs: tuple[str, ...]
     author: str
     committed: int
+
+    @property
+    def plain(self) -> Commit:
+        """What results are about."""
+        return Commit(id=self.id, tree=self.tree)
 
 
 class GraphLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gitlimmat.git.commit import FullCommit, read_full_commit
-from gitlimmat.model import Commit, Result, subject_of
+from gitlimmat.model import Result, subject_of
 from gitlimmat.service.newest import newest_results, standing_result
 from gitlimmat.service.project import Project
 from gitlimmat.store.view import View
@@ -69,16 +69,15 @@ def standing(project: Project, view: View, commit: FullCommit, test: str) -> Res
     It is the one that a run would use, or else the newest one of the test as configured; of a test that is
     not configured, the newest of all.
     """
-    plain = Commit(id=commit.id, tree=commit.tree)
     if test in project.definitions:
-        return standing_result(view, subject_of(project.test(test), plain), project.definitions[test])
-    found = newest_results(view, plain).get(test)
+        return standing_result(view, subject_of(project.test(test), commit.plain), project.definitions[test])
+    found = newest_results(view, commit.plain).get(test)
     return found.result if found is not None else None
 
 
 def tests_of(project: Project, commit: FullCommit) -> tuple[str, ...]:
     """Return the names of all tests that are configured or have results on a commit."""
-    stored = newest_results(project.store.view(), Commit(id=commit.id, tree=commit.tree))
+    stored = newest_results(project.store.view(), commit.plain)
     return tuple(dict.fromkeys([*(test.name for test in project.all_tests), *sorted(stored)]))
 
 

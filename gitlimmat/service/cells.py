@@ -27,7 +27,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def commits(self) -> list[Commit]:
         """The commits of the graph, newest first."""
-        return [Commit(id=line.commit.id, tree=line.commit.tree) for line in self.lines if line.commit]
+        return [line.commit.plain for line in self.lines if line.commit]
 
 
 class Cells:

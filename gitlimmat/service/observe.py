@@ -15,7 +15,7 @@ from gitlimmat.errors import LimmatError
 from gitlimmat.git.ends import Ends, EndsReader
 from gitlimmat.git.follow import Follower, News
 from gitlimmat.git.graph import Described, GraphLine, read_graph
-from gitlimmat.model import Commit, subject_of
+from gitlimmat.model import subject_of
 from gitlimmat.service.board import Board, Cell, CellState, Place
 from gitlimmat.service.cells import done
 from gitlimmat.service.logfile import Log
@@ -189,14 +189,14 @@ def known_cells(project: Project, commits: Sequence[Described]) -> tuple[dict[Pl
     cells: dict[Place, Cell] = {}
     if project.tests:
         for commit in commits:
-            plain = Commit(id=commit.id, tree=commit.tree)
+            plain = commit.plain
             for test in project.tests:
                 found = standing_result(view, subject_of(test, plain), project.definitions[test.name])
                 if found is not None:
                     cells[Place(commit.id, test.name)] = done(found, known=True)
         return cells, tuple(test.name for test in project.tests)
     for commit in commits:
-        for name, newest in newest_results(view, Commit(id=commit.id, tree=commit.tree)).items():
+        for name, newest in newest_results(view, commit.plain).items():
             cells[Place(commit.id, name)] = done(newest.result, known=True)
     return cells, tuple(sorted({place.test for place in cells}))
 
@@ -212,8 +212,9 @@ def running_cells(
         return {}
     places: dict[tuple[str, str], list[Place]] = {}
     for commit in commits:
+        plain = commit.plain
         for test in project.tests:
-            subject = subject_of(test, Commit(id=commit.id, tree=commit.tree))
+            subject = subject_of(test, plain)
             places.setdefault((subject, test.name), []).append(Place(commit.id, test.name))
     cells = {}
     for path, job in jobs.items():

@@ -259,7 +259,7 @@ class Tracker:
         described = self._board.described(commit)
         if described is None or name not in self._board.tests:
             return None
-        key = self.engine.project.job_key(name, Commit(id=commit, tree=described.tree))
+        key = self.engine.project.job_key(name, described.plain)
         return key if key in self._cells else None
 
     @staticmethod
