@@ -41,7 +41,7 @@ def prompt_word(start: str, environment: Mapping[str, str]) -> str:
     if len(standing) != 3 or standing[0] not in _SIGNS or not (standing[1] + standing[2]).isdecimal():
         return ""
     state, count, pid = standing
-    if state == "running" and not _is_alive(int(pid)):
+    if state == "running" and not is_alive(int(pid)):
         state = "unknown"
     sign = environment.get(f"GIT_LIMMAT_{state.upper()}") or _SIGNS[state][not is_utf8(environment)]
     return sign + count if state in _COUNTED else sign
@@ -107,7 +107,8 @@ def _read(path: str, length: int = _LONGEST) -> str:
         return ""
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number; one that ended and was not waited for counts."""
     try:
         os.kill(pid, 0)
     except PermissionError:

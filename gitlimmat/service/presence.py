@@ -17,6 +17,7 @@ from pathlib import Path
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.runner.processes import read_process, usable
+from gitlimmat.service.headword import is_alive
 from gitlimmat.store.bytelocks import try_flock
 
 _NO_START = "-"
@@ -131,17 +132,7 @@ def _pid(path: Path) -> int | None:
         return None
     if not (pid.isascii() and pid.isdigit() and int(pid)):
         return None
-    return int(pid) if (_lives(int(pid)) if start == _NO_START else _start(int(pid)) == start) else None
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+    return int(pid) if (is_alive(int(pid)) if start == _NO_START else _start(int(pid)) == start) else None
 
 
 def _start(pid: int) -> str:
