@@ -193,6 +193,10 @@ class ObjectBatch:
         """Add a commit given as its raw text and return its id."""
         return self._add(_COMMIT, text)
 
+    def raw(self, kind: str, data: bytes) -> str:
+        """Add a commit, tree or blob as git stores it and return its id."""
+        return self._add({name.decode(): number for number, name in _NAMES.items()}[kind], data)
+
     def big_files(self, paths: Sequence[Path]) -> list[str]:
         """Store the content of files as blobs at once, whatever their size, and return the ids in order.
 
