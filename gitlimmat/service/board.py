@@ -21,7 +21,8 @@ from gitlimmat.service.project import Project
 
 WARNING = "warning"
 """The part of `problems` that is none: what was said once, and is shown for some time."""
-_ESTIMATED_FROM = 9
+ESTIMATED_FROM = 9
+"""How many of the latest durations of a test `estimate` goes by."""
 
 
 class CellState(StrEnum):
@@ -58,6 +59,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since: float | None = None
     directory: Path | None = None
     elsewhere: bool = False
+
+    @property
+    def standing(self) -> CellState | Outcome:
+        """The one thing to show: the outcome of one that is DONE, else the state."""
+        return self.outcome if self.state is CellState.DONE and self.outcome is not None else self.state
 
 
 NOTHING = Cell(state=CellState.UNKNOWN)
@@ -245,7 +251,7 @@ class Board:
         """Remember how long jobs of `test` took, the latest last."""
         known = self._elapsed.setdefault(test, [])
         known += elapsed
-        del known[:-_ESTIMATED_FROM]
+        del known[:-ESTIMATED_FROM]
 
     def say(self, part: str, problem: str | None) -> None:
         """Show what is wrong with a part; None when it works again."""
@@ -260,7 +266,7 @@ class Board:
 
     def _count_row(self, cells: Iterable[Cell], by: int) -> None:
         for cell in cells:
-            key = cell.outcome if cell.state is CellState.DONE and cell.outcome is not None else cell.state
+            key = cell.standing
             self._tally[key] = self._tally.get(key, 0) + by
 
     def _tell_soon(self) -> None:

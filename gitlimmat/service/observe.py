@@ -16,7 +16,7 @@ from gitlimmat.git.ends import Ends, EndsReader
 from gitlimmat.git.follow import Follower, News
 from gitlimmat.git.graph import Described, GraphLine, read_graph
 from gitlimmat.model import subject_of
-from gitlimmat.service.board import Board, Cell, CellState, Place
+from gitlimmat.service.board import ESTIMATED_FROM, Board, Cell, CellState, Place
 from gitlimmat.service.cells import done
 from gitlimmat.service.logfile import Log
 from gitlimmat.service.newest import newest_results, standing_result
@@ -24,7 +24,6 @@ from gitlimmat.service.project import Project
 from gitlimmat.service.session import run_loop, with_signals
 from gitlimmat.store.runs import RunningJob, running_jobs
 
-_ESTIMATED_FROM = 9
 _SETTLING_S = 0.05
 _JOBS_S = 0.5
 _ALL = News.REFS | News.RESULTS | News.CONFIG
@@ -239,6 +238,6 @@ def _elapsed(
             cell = cells.get(Place(commit.id, test))
             if cell is not None and cell.result is not None and cell.result.outcome.is_verdict:
                 found.setdefault(test, []).append(cell.result.elapsed)
-                if len(found[test]) == _ESTIMATED_FROM:
+                if len(found[test]) == ESTIMATED_FROM:
                     break
     return {test: elapsed[::-1] for test, elapsed in found.items()}

@@ -22,7 +22,7 @@ from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.plan.jobs import State
 from gitlimmat.plan.schedule import Schedule, Verdict
 from gitlimmat.runner.host import Host
-from gitlimmat.service.board import Board, Cell, CellState
+from gitlimmat.service.board import ESTIMATED_FROM, Board, Cell, CellState
 from gitlimmat.service.cells import Cells, Range, done
 from gitlimmat.service.engine import Engine
 from gitlimmat.service.project import Project
@@ -31,7 +31,6 @@ from gitlimmat.store.runs import running_jobs
 from gitlimmat.store.view import View
 
 _RUNNING = (State.RUNNING, State.BUSY)
-_LEARNED = 9
 
 
 class Tracker:
@@ -284,7 +283,7 @@ class Tracker:
         self._cells.begin({key: self._first_cell(key, known.get(key), view) for key in keys})
         for key, result in known.items():
             self.engine.artifacts.learn(key, result)
-            if len(elapsed[key.test]) < _LEARNED:
+            if len(elapsed[key.test]) < ESTIMATED_FROM:
                 elapsed[key.test].append(result.elapsed)
         for name, seconds in elapsed.items():
             self._board.learn_elapsed(name, reversed(seconds))

@@ -35,14 +35,9 @@ LOOKS: dict[Outcome | CellState, Look] = {
 _SPANS = ((31_536_000, "y"), (2_592_000, "mo"), (604_800, "w"), (86_400, "d"), (3_600, "h"), (60, "min"))
 
 
-def state_of(cell: Cell) -> Outcome | CellState:
-    """Return the one thing to show of a cell."""
-    return cell.outcome if cell.state is CellState.DONE and cell.outcome is not None else cell.state
-
-
 def look(cell: Cell) -> Look:
     """Return how a cell looks."""
-    return LOOKS[state_of(cell)]
+    return LOOKS[cell.standing]
 
 
 def details(cell: Cell, commit: str) -> str:
