@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from io import StringIO
@@ -171,3 +173,10 @@ def test_a_reader_that_is_gone_ends_it(topic: Repo) -> None:
         asyncio.run(run())
     with suppress(BrokenPipeError):
         out.close()
+
+
+def test_plain_lines_start_without_the_screen() -> None:
+    """Who has no terminal does not wait for the modules that draw on one."""
+    code = "import sys, gitlimmat.cli.watch; print(*{'textual', 'rich'} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

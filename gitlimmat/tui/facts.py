@@ -1,18 +1,28 @@
 """What is known about a cell or a board, in words.
 
-Layer: tui. Pure: the clock comes as an argument.
+Layer: tui. Pure: the clock comes as an argument. Imports nothing of a terminal: plain lines are said so, too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gitlimmat.model import Outcome, Result, duration
 from gitlimmat.service.board import Board, Cell, CellState, Place
-from gitlimmat.tui.filter import Filter
+
+if TYPE_CHECKING:
+    from gitlimmat.tui.filter import Filter
 
 _NAMED = 4
+
+
+def slot_of(cell: Cell) -> str:
+    """Return the word for what a cell says, which is also the slot of its color and glyph."""
+    if cell.state is CellState.DONE:
+        return (cell.outcome or Outcome.ERRORED).value
+    return cell.state.value
 
 
 def cell_facts(board: Board, place: Place, cell: Cell, now: float) -> str:

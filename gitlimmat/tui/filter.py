@@ -12,7 +12,7 @@ import msgspec
 from gitlimmat.git.graph import Described
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import Board, Cell, CellState
-from gitlimmat.tui.look import slot_of
+from gitlimmat.tui.facts import slot_of
 
 STATES = (*(outcome.value for outcome in Outcome), "running", "waiting", "unknown")
 _FINE = (Outcome.PASSED, Outcome.SKIPPED)

@@ -14,10 +14,10 @@ from textual.strip import Strip
 
 from gitlimmat.model import Outcome
 from gitlimmat.service.board import Board
-from gitlimmat.tui.facts import cell_facts, counted, moment, range_text
+from gitlimmat.tui.facts import cell_facts, counted, moment, range_text, slot_of
 from gitlimmat.tui.host import Links
 from gitlimmat.tui.keys import Key, footer_keys
-from gitlimmat.tui.look import Look, slot_of
+from gitlimmat.tui.look import Look
 from gitlimmat.tui.screenlines import Lines
 from gitlimmat.tui.text import BOLD, DIM, PLAIN, REVERSE, Line, clean, fit
 from gitlimmat.tui.view import View

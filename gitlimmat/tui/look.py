@@ -16,8 +16,6 @@ from rich.cells import set_cell_size
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
-from gitlimmat.model import Outcome
-from gitlimmat.service.board import Cell, CellState
 from gitlimmat.service.signs import signs
 from gitlimmat.tui.text import Line
 
@@ -82,10 +80,3 @@ class Look(msgspec.Struct, dict=True, kw_only=True):
         except StyleSyntaxError:
             style = Style.parse(default)
         return style if self.colored else style.without_color
-
-
-def slot_of(cell: Cell) -> str:
-    """Return the slot of what a cell says."""
-    if cell.state is CellState.DONE:
-        return (cell.outcome or Outcome.ERRORED).value
-    return cell.state.value

@@ -17,9 +17,9 @@ from textual.strip import Strip
 from gitlimmat.git.graph import Described
 from gitlimmat.service.board import Board, Cell, CellState
 from gitlimmat.tui.columns import Columns, Detail, abbreviate, lay_out
-from gitlimmat.tui.facts import empty_text
+from gitlimmat.tui.facts import empty_text, slot_of
 from gitlimmat.tui.host import Links
-from gitlimmat.tui.look import Look, slot_of
+from gitlimmat.tui.look import Look
 from gitlimmat.tui.screenlines import Lines
 from gitlimmat.tui.text import BOLD, DIM, PLAIN, REVERSE, Line, brief, clean
 from gitlimmat.tui.view import View
