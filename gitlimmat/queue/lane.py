@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from gitlimmat.model import duration
 from gitlimmat.queue.events import Kind, Member, RunOutcome
+from gitlimmat.queue.phrase import branch, short
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Snapshot
 from gitlimmat.queue.state import UNROLLED, Change, Forge, Run
@@ -167,12 +169,14 @@ def _overtaken(work: Work, works: Iterable[Work], snapshot: Snapshot) -> str:
     run = work.run
     tip = snapshot.facts.tips.get(run.target, "")
     if run.base == tip:
-        return f"another run is at work on {tip[:12]}"
+        return f"another run is at work on {short(tip)}"
     before = next((each for each in works if each.run.run == run.after), None)
     if run.after and (before is None or not before.has_passed or before.run.merge != run.base):
         return f"run {run.after}, which it is built on, has not landed"
     return (
-        f"{branch(run.target)} is at {tip[:12]} and no more at {run.base[:12]}" if tip else _gone(run.target)
+        f"{branch(run.target)} is at {short(tip)} and no more at {short(run.base)}"
+        if tip
+        else _gone(run.target)
     )
 
 
@@ -269,18 +273,10 @@ def _withdrawn(change: Change, member: Member, run: Run) -> str:
 def _late(work: Work, now: float) -> Fault | None:
     if not work.open_in or now <= work.run.deadline:
         return None
-    return Fault(outcome=RunOutcome.TIMED_OUT, reason=f"it has taken more than {span(work.run)}")
-
-
-def span(run: Run) -> str:
-    """Return how long a run may take, as people say it."""
-    seconds = round(min(max(0.0, run.deadline - run.started), 1e9))
-    return f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"
-
-
-def branch(target: str) -> str:
-    """Return the name of a target as people say it."""
-    return target.removeprefix("refs/heads/") or "it"
+    return Fault(
+        outcome=RunOutcome.TIMED_OUT,
+        reason=f"it has taken more than {duration(work.run.deadline - work.run.started)}",
+    )
 
 
 def _gone(target: str) -> str:
