@@ -19,7 +19,10 @@ from conftest import Repo
 from pages import Buttons, Events, Served, begun, observer_of
 from waiting import wait_until
 
+from gitlimmat.errors import ConfigError
 from gitlimmat.service.board import Board, Cell, CellState
+from gitlimmat.service.observe import Observer
+from gitlimmat.service.project import Project
 from gitlimmat.web.address import parse_address
 from gitlimmat.web.graph import draw
 from gitlimmat.web.pages import Pages
@@ -837,3 +840,16 @@ def test_pages_can_be_served_again_after_a_failure(board: Board, monkeypatch: py
             await serving
 
     asyncio.run(scenario())
+
+
+def test_a_config_that_cannot_be_used_stays_a_problem(board: Board) -> None:
+    """What is wrong is said until it is mended, not until other news come."""
+
+    def open_again(before: Project) -> Project:
+        raise ConfigError("cannot read 'limmat.toml'")
+
+    observer = Observer(board.project, None, open_again)
+    asyncio.run(observer.refresh())  # reads everything anew
+    asyncio.run(observer.refresh())
+
+    assert observer.board.problems == {"range": "cannot read 'limmat.toml'"}

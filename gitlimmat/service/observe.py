@@ -55,6 +55,7 @@ class Observer:
         self._ends = self._reader()
         self._drawn: tuple[Ends | None, tuple[GraphLine, ...]] = (None, ())
         self._jobs: Mapping[Path, RunningJob] = {}
+        self._unusable: str | None = None
         self._news = _ALL
         self._woken = asyncio.Event()
 
@@ -105,9 +106,9 @@ class Observer:
         return EndsReader(self._project.repository, self._base, self._project.settings.base)
 
     def _read(self, news: News) -> Facts:
-        problem = None
         if news & (News.CONFIG | News.GONE):
-            problem = self._reload()
+            self._unusable = self._reload()
+        problem = self._unusable
         ends = self._ends.read()
         lines = self._drawn[1]
         if news & ~News.RESULTS or ends != self._drawn[0]:
