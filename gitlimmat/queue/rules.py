@@ -47,3 +47,5 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     email: str = "limmat-queue@localhost"
     notify: str = ""  # a command that is told what the queue says
     url: str = ""  # where its pages are
+    proxy_header: str = ""  # in which a web server before the pages says who someone is
+    proxy_secret_file: str = ""  # has what that web server has to send, too

@@ -28,12 +28,14 @@ PREFIX = "limmat.queue."
 KEYS = (
     *("target", "policy", "depth", "batch", "tries", "timeout", "maxPriority", "admin", "reviewer", "tryer"),
     *("test", "everyCommit", "identity", "mention", "name", "email", "notify", "url"),
+    *("proxyHeader", "proxySecretFile"),
 )
 """The last part of each key, as it is written."""
 
 _BRANCHES = "refs/heads/"
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)[.-]|\.lock(?:/|$)|^/|/$|\.$")
 _MENTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _URL = re.compile(r"https?://[^\s<>\"]+")
 _LONGEST_S = 366 * 86400
 _MOST = 100
@@ -69,6 +71,8 @@ def read_rules(repository: Repository, warn: Callable[[str], None] = lambda mess
         email=reader.signature("email", "limmat-queue@localhost"),
         notify=reader.text("notify") or "",
         url=reader.matching("url", "", _URL, "not an http address").rstrip("/"),
+        proxy_header=reader.matching("proxyHeader", "", _HEADER, "not the name of an HTTP header"),
+        proxy_secret_file=reader.text("proxySecretFile") or "",
     )
     reader.finish()
     return rules
