@@ -59,11 +59,12 @@ def read_graph(
     *,
     include_base: bool = False,
     head_only: bool = False,
+    most: int | None = None,
 ) -> tuple[GraphLine, ...]:
     """Return the graph of `base..head`, both full object ids, newest first; all of `head` without a base.
 
     No commit comes before one that is built on it. With `include_base` the base comes last. With `head_only`
-    there is no commit but `head`.
+    there is no commit but `head`. `most` is how many there are at most, the newest; not with the base.
 
     Spawns one process; two where the base is wanted and commits that are not built on it follow it.
     Raises: GitError when a commit cannot be read, for example because history has moved and it is gone.
@@ -73,7 +74,7 @@ def read_graph(
     if base is None:
         return _draw(repository, head)
     if not include_base:
-        return _draw(repository, head, f"^{base}")
+        return _draw(repository, *([] if most is None else [f"--max-count={most}"]), head, f"^{base}")
     lines = _draw(repository, head, base, f"^{base}^@")
     newest_first = [line.commit.id for line in lines if line.commit is not None]
     if newest_first[-1] == base:

@@ -253,6 +253,11 @@ class Board:
         known += elapsed
         del known[:-ESTIMATED_FROM]
 
+    def touch(self) -> None:
+        """Tell that something has changed that is shown beside the cells."""
+        self._layout = True
+        self._tell_soon()
+
     def say(self, part: str, problem: str | None) -> None:
         """Show what is wrong with a part; None when it works again."""
         if self.problems.get(part) == problem:
