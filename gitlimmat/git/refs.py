@@ -80,12 +80,13 @@ def delete_broken_ref(common_dir: Path, name: str) -> None:
     (common_dir / name).unlink(missing_ok=True)
 
 
-def remove_stale_lock(common_dir: Path, name: str) -> bool:
+def remove_stale_lock(common_dir: Path, name: str, age: float = STALE_LOCK_S) -> bool:
     """Remove the lock file of a ref that a killed process left; return whether there was one.
 
-    Call only while no other process of ours can be updating the ref: then an old file is nobody's.
+    Call only while no other process of ours can be updating the ref: then a file of that age is nobody's.
+    Units: `age` is seconds.
     """
-    if not has_stale_lock(common_dir, name):
+    if not has_stale_lock(common_dir, name, age):
         return False
     try:
         (common_dir / f"{name}.lock").unlink()
@@ -94,10 +95,10 @@ def remove_stale_lock(common_dir: Path, name: str) -> bool:
     return True
 
 
-def has_stale_lock(common_dir: Path, name: str) -> bool:
+def has_stale_lock(common_dir: Path, name: str, age: float = STALE_LOCK_S) -> bool:
     """Whether a ref has a lock file that is older than git ever holds one."""
     try:
-        return time.time() - (common_dir / f"{name}.lock").stat().st_mtime >= STALE_LOCK_S
+        return time.time() - (common_dir / f"{name}.lock").stat().st_mtime >= age
     except FileNotFoundError:
         return False
 
