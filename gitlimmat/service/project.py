@@ -6,7 +6,7 @@ Layer: service.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
 from functools import cached_property
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from gitlimmat.store.locks import CaseLocks
     from gitlimmat.store.runs import Runs
     from gitlimmat.store.store import Store
+
+
+_OPENED = ("store", "locks", "cache", "runs")
 
 
 class Project:
@@ -182,10 +185,14 @@ class Project:
         ):
             return False
         self.repository = before.repository
-        for name in ("store", "locks", "cache", "runs"):
+        for name in _OPENED:
             if name in before.__dict__:
                 self.__dict__[name] = before.__dict__[name]
         return True
+
+    def share(self, other: Project) -> None:
+        """Use the store of another project of the same repository and settings, and what belongs to it."""
+        self.__dict__.update({name: getattr(other, name) for name in _OPENED})
 
 
 class ConfigUse(Enum):
@@ -231,12 +238,8 @@ def open_project(
         warn(warning)
     if request.commands and settings.num_worktrees == 0:
         raise UsageError("'--exec' needs a worktree, but the number of worktrees is 0")
-    runs = config is ConfigUse.REQUIRED
-    if runs and settings.worktree_dir is not None and not settings.worktree_dir.is_dir():
-        raise LimmatError(
-            f"cannot make worktrees in '{settings.worktree_dir}': no such directory",
-            hint=f"it was named by {settings.origins['worktree_dir']}",
-        )
+    if config is ConfigUse.REQUIRED:
+        _check_directory(settings)
     return Project(
         request,
         repository,
@@ -253,6 +256,44 @@ def open_project(
 def reopen(before: Project) -> Project:
     """Read anew all that was read for `before`. Raises: LimmatError."""
     return open_project(before.request, before.warn, before=before)
+
+
+def open_server(request: Request, warn: Callable[[str], None]) -> Project:
+    """Find the repository and read the settings of the host; its tests come later, `with_tests`.
+
+    Raises: LimmatError for whatever is unusable.
+    """
+    repository = asked_repository(request)
+    require_git(repository.git)
+    values = read_settings(repository)
+    settings = _settings(request, repository, values, None)
+    for warning in settings.warnings:
+        warn(warning)
+    _check_directory(settings)
+    palette, color = read_palette(values), read_color(values, request.color)
+    return Project(request, repository, None, settings, (), warn, color=color, palette=palette, values=values)
+
+
+def with_tests(before: Project, file: ConfigFile, names: Collection[str]) -> Project:
+    """Return the same repository and store with the tests of those names from another config file.
+
+    Raises: ConfigError when the settings of the host do not go with the file, or an input cannot be read.
+    """
+    tests = tuple(test for test in file.config.tests if test.name in names)
+    settings = _settings(before.request, before.repository, before.values, file)
+    project = Project(
+        before.request,
+        before.repository,
+        file,
+        settings,
+        tests,
+        before.warn,
+        color=before.color,
+        palette=before.palette,
+        values=before.values,
+    )
+    project.share(before)
+    return project
 
 
 def _settings(
@@ -272,6 +313,14 @@ def _settings(
         file=file.config if file is not None else None,
         file_name=str(file.path) if file is not None else "limmat.toml",
     )
+
+
+def _check_directory(settings: Settings) -> None:
+    if settings.worktree_dir is not None and not settings.worktree_dir.is_dir():
+        raise LimmatError(
+            f"cannot make worktrees in '{settings.worktree_dir}': no such directory",
+            hint=f"it was named by {settings.origins['worktree_dir']}",
+        )
 
 
 def _config_file(settings: Settings, top: Path | None, *, own: bool, required: bool) -> ConfigFile | None:

@@ -1,0 +1,121 @@
+"""What git says beside the timelines: where targets are, what is in them and what does not merge.
+
+Layer: service.
+
+Asking again costs little: what a branch has is remembered while it moves on, what a config file says by its
+blob. Nothing here is kept beyond the process, and all of it can be found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from gitlimmat.errors import LimmatError
+from gitlimmat.git.ancestry import Ancestry
+from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.repository import Repository
+from gitlimmat.queue.events import Kind, RunOutcome
+from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.snapshot import Facts
+from gitlimmat.queue.state import Change, Forge, Run
+from gitlimmat.service.queue.suite import Suites
+from gitlimmat.store.timeline import Loaded
+
+
+class FactReader:
+    """Finds the facts of one repository. For one thread at a time.
+
+    `conflicts` has (head, base) that were found not to merge, or that are not to be tried for now.
+    """
+
+    def __init__(self, repository: Repository, suites: Suites, warn: Callable[[str], None]) -> None:
+        self.conflicts: set[tuple[str, str]] = set()
+        self._repository = repository
+        self._suites = suites
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._histories: dict[str, Ancestry] = {}
+        self._broken: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def read(self, loaded: Loaded, rules: Rules) -> Facts:
+        """Return what is true now. A target that cannot be read is as one that does not exist."""
+        changes = [change for change in loaded.changes.values() if change.forge is not Forge.LANDED]
+        named = {change.target for change in changes if change.forge is Forge.OPEN}
+        tips = dict(self._tips(dict.fromkeys((*rules.targets, *sorted(named)))))
+        merged = frozenset(self._merged(changes, tips))
+        conflicts = frozenset(self.conflicts | set(_known_conflicts(changes)))
+        return Facts(
+            tips=tips,
+            contained=frozenset(self._contained(changes, tips, merged)),
+            merged=merged,
+            conflicts=conflicts,
+            broken=self._faults(changes, tips, rules),
+        )
+
+    def _tips(self, targets: Iterable[str]) -> Iterator[tuple[str, str]]:
+        files = RefFiles(self._repository.common_dir, self._repository.common_dir)
+        for target in targets:
+            try:
+                tip = files.read(target)
+            except (LimmatError, OSError, ValueError) as error:
+                self._warn_once(f"target '{target}' cannot be read: {error}")
+                continue
+            if tip is not None:
+                self._histories.setdefault(target, Ancestry(self._repository)).move(tip)
+                yield target, tip
+
+    def _merged(self, changes: Iterable[Change], tips: dict[str, str]) -> Iterator[str]:
+        """Yield the runs whose merge is in their target, of changes that have not landed."""
+        for change in changes:
+            for run in change.runs:
+                if run.kind is Kind.AUTO and run.target in tips and self._has(run.target, run.merge):
+                    yield run.run
+
+    def _contained(
+        self, changes: Iterable[Change], tips: dict[str, str], merged: frozenset[str]
+    ) -> Iterator[int]:
+        for change in changes:
+            if change.forge is not Forge.OPEN or change.target not in tips:
+                continue
+            ours = any(run.run in merged for run in change.runs)
+            if not ours and self._has(change.target, change.head):
+                yield change.id
+
+    def _has(self, target: str, oid: str) -> bool:
+        return self._histories[target].has(oid)
+
+    def _faults(self, changes: Iterable[Change], tips: dict[str, str], rules: Rules) -> dict[str, str]:
+        """Return what is wrong with the tests of targets by their name, and of other bases by their id."""
+        bases = {target: tip for target, tip in tips.items() if target in rules.targets}
+        for change in changes:
+            run = change.auto
+            if run is not None and _may_be_built_on(run):
+                bases[run.merge] = run.merge
+            if change.wanted_try is not None and change.wanted_try.parent:
+                bases[change.wanted_try.parent] = change.wanted_try.parent
+        before, self._broken = self._broken, {}
+        found = {}
+        for name, commit in bases.items():
+            key = (commit, rules.tests)
+            fault = before.get(key)
+            if fault is None:
+                fault = self._suites.fault(commit, rules.tests)
+            self._broken[key] = fault
+            if fault:
+                found[name] = fault
+        return found
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warn(message)
+
+
+def _may_be_built_on(run: Run) -> bool:
+    return run.outcome in (None, RunOutcome.PASSED)
+
+
+def _known_conflicts(changes: Iterable[Change]) -> Iterator[tuple[str, str]]:
+    for change in changes:
+        if change.conflict is not None:
+            yield change.conflict.head, change.conflict.base
