@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 
-from gitlimmat.errors import GitError
-from gitlimmat.git.objects import ObjectBatch
-from gitlimmat.git.rawcommit import commit_text, person, read_raw
+from gitlimmat.errors import GitError, LimmatError
+from gitlimmat.git.objects import DamagedObjectError, ObjectBatch
+from gitlimmat.git.rawcommit import RawCommit, commit_text, person, read_raw
+from gitlimmat.git.replay import Replay, Stuck, Tip, arrange, authors_of, commits_between
 from gitlimmat.git.repository import Repository
 from gitlimmat.git.scratch import Clash, Scratch
 
+_SHORT = 12
 _UNRELATED = "it has no history in common with the target"
 
 
@@ -37,8 +39,9 @@ class MergeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What to merge, by full ids of commits, and in whose name.
 
     Several `heads` only for `Way.MERGE`: one commit whose parents are the base and all heads. `message` is
-    asked for the words of a merge or squash of the heads that are in it; `trailers` are added to each commit
-    that `Way.LINEAR` copies.
+    asked for the words of a merge or squash, with the heads that are in it and, for a squash, who else than
+    its author is credited (`Name <email>`). `reword` is asked for the message of each commit that
+    `Way.LINEAR` copies.
     """
 
     base: str
@@ -46,8 +49,8 @@ class MergeSpec(msgspec.Struct, frozen=True, kw_only=True):
     way: Way = Way.MERGE
     name: str
     email: str
-    message: Callable[[tuple[str, ...]], str]
-    trailers: tuple[tuple[str, str], ...] = ()
+    message: Callable[[tuple[str, ...], tuple[str, ...]], str]
+    reword: Callable[[str], str] = str
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +80,10 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[Conflict | AlreadyMerged, ...] = ()
 
 
+_Made = Merged | Conflict | AlreadyMerged
+_Maker = Callable[[Repository, Scratch, MergeSpec, "_Whole"], _Made]
+
+
 def make_merge(
     repository: Repository, spec: MergeSpec, batch: ObjectBatch | None = None
 ) -> Merged | Conflict | AlreadyMerged:
@@ -101,27 +108,31 @@ def make_merge(
     return made
 
 
-def _make(repository: Repository, scratch: Scratch, spec: MergeSpec) -> Merged | Conflict | AlreadyMerged:
+def _make(repository: Repository, scratch: Scratch, spec: MergeSpec) -> _Made:
     match spec.way:
         case Way.MERGE:
             return _merge(repository, scratch, spec)
-        case Way.LINEAR | Way.SQUASH | Way.AUTOSQUASH:
-            raise GitError(f"cannot merge: the policy '{spec.way}' is not there yet")
+        case Way.LINEAR:
+            return _one(repository, scratch, spec, _linear)
+        case Way.SQUASH:
+            return _one(repository, scratch, spec, _squash)
+        case Way.AUTOSQUASH:
+            return _one(repository, scratch, spec, _autosquash)
     assert_never(spec.way)
 
 
-def _merge(repository: Repository, scratch: Scratch, spec: MergeSpec) -> Merged | Conflict | AlreadyMerged:
+def _merge(repository: Repository, scratch: Scratch, spec: MergeSpec) -> _Made:
     """Merge one head after the other; what does not fit is left out."""
     tip, tree, merged = spec.base, read_raw(repository.objects, spec.base).tree, list[str]()
     left_out: list[Conflict | AlreadyMerged] = []
     for head in dict.fromkeys(spec.heads):
-        found = merge_head(repository, scratch, spec.base, tip, head)
+        found = _merge_head(scratch, spec.base, tip, head)
         if not isinstance(found, str):
             left_out.append(found)
             continue
         tree = found
         merged.append(head)
-        committer = queue_person(repository, spec, merged)
+        committer = _queue_person(repository, spec, merged)
         text = commit_text(tree, (spec.base, *merged), committer, committer, "")
         tip = scratch.commit(text)
     if not merged:
@@ -130,42 +141,125 @@ def _merge(repository: Repository, scratch: Scratch, spec: MergeSpec) -> Merged 
     return Merged(oid=oid, tree=tree, commits=(oid,), heads=tuple(merged), left_out=tuple(left_out))
 
 
-def merge_head(
-    repository: Repository, scratch: Scratch, base: str, tip: str, head: str
-) -> str | Conflict | AlreadyMerged:
+def _one(repository: Repository, scratch: Scratch, spec: MergeSpec, make: _Maker) -> _Made:
+    """Make commits of one head, when it merges with the base at all."""
+    if len(spec.heads) != 1:
+        raise ValueError(f"{spec.way} takes one head")
+    (head,) = spec.heads
+    try:
+        told = _is_news(scratch, spec.base, head)
+        if told is not None:
+            return told
+        commits = commits_between(repository, scratch, spec.base, head)
+        return make(repository, scratch, spec, _Whole(head, commits))
+    except (GitError, DamagedObjectError) as error:
+        return _incomplete(scratch, spec.base, head, error)
+
+
+class _Whole(NamedTuple):
+    """A head and its own commits, oldest first."""
+
+    head: str
+    commits: tuple[RawCommit, ...]
+
+
+def _linear(repository: Repository, scratch: Scratch, spec: MergeSpec, whole: _Whole) -> _Made:
+    """Copy every commit but merges, whose own changes must not be lost."""
+    base = read_raw(repository.objects, spec.base)
+    kept = [commit for commit in whole.commits if len(commit.parents) < 2]
+    replay = Replay(repository, scratch, _queue_person(repository, spec, spec.heads))
+    tip = replay.copy(kept, Tip(oid=base.oid, tree=base.tree), spec.reword)
+    if isinstance(tip, Stuck):
+        return _stuck(whole.head, tip)
+    if len(kept) < len(whole.commits) and tip.tree != scratch.merge(spec.base, whole.head):
+        return Conflict(head=whole.head, reason="its merges have changes of their own: rebase it")
+    if not tip.made:
+        return AlreadyMerged(head=whole.head)
+    return Merged(oid=tip.oid, tree=tip.tree, commits=tip.made, heads=spec.heads)
+
+
+def _squash(repository: Repository, scratch: Scratch, spec: MergeSpec, whole: _Whole) -> _Made:
+    """Make one commit, of the author of the oldest."""
+    tree = scratch.merge(spec.base, whole.head)
+    if isinstance(tree, Clash):
+        return _conflict(whole.head, tree)
+    if tree == read_raw(repository.objects, spec.base).tree:
+        return AlreadyMerged(head=whole.head)
+    author, others = authors_of(whole.commits)
+    committer = _queue_person(repository, spec, spec.heads)
+    message = spec.message(spec.heads, others)
+    oid = scratch.commit(commit_text(tree, (spec.base,), author, committer, message))
+    return Merged(oid=oid, tree=tree, commits=(oid,), heads=spec.heads)
+
+
+def _autosquash(repository: Repository, scratch: Scratch, spec: MergeSpec, whole: _Whole) -> _Made:
+    """Merge the head with its fixups folded; what it contains stays as it was approved."""
+    folds = arrange([commit for commit in whole.commits if len(commit.parents) < 2])
+    if not any(fold.parts for fold in folds):
+        return _merge(repository, scratch, spec)
+    onto = scratch.merge_bases(spec.base, whole.head)
+    if len(onto) != 1:
+        return Conflict(head=whole.head, reason="its history crosses the target's: rebase it")
+    start = Tip(oid=onto[0], tree=read_raw(repository.objects, onto[0]).tree)
+    tip = Replay(repository, scratch, _queue_person(repository, spec, spec.heads)).fold(folds, start)
+    if isinstance(tip, Stuck):
+        return _stuck(whole.head, tip)
+    if tip.tree != read_raw(repository.objects, whole.head).tree:
+        return Conflict(head=whole.head, reason="folding its fixups changes what it contains: rebase it")
+    if tip.oid == start.oid:
+        return AlreadyMerged(head=whole.head)
+    tree = scratch.merge(spec.base, tip.oid)
+    if isinstance(tree, Clash):
+        return _conflict(whole.head, tree)
+    committer = _queue_person(repository, spec, spec.heads)
+    text = commit_text(tree, (spec.base, tip.oid), committer, committer, spec.message(spec.heads, ()))
+    oid = scratch.commit(text)
+    return Merged(oid=oid, tree=tree, commits=(*tip.made, oid), heads=spec.heads)
+
+
+def _merge_head(scratch: Scratch, base: str, tip: str, head: str) -> str | Conflict | AlreadyMerged:
     """Return the tree of `head` merged into `tip`, which is `base` and what was merged into it.
 
     A head that only another one has brought there is no news, and still a parent of the merge.
     """
     try:
-        common = scratch.merge_bases(tip, head)
-        if not common:
-            return Conflict(head=head, reason=_UNRELATED)
-        if common == (head,) and (tip == base or scratch.merge_bases(base, head) == (head,)):
-            return AlreadyMerged(head=head)
+        told = _is_news(scratch, base, head)
+        if told is not None:
+            return told
         found = scratch.merge(tip, head)
     except GitError as error:
-        raise_if_sound(scratch, base, head, error)
-        return Conflict(head=head, reason=f"its history is not complete: {error}")
-    return found if isinstance(found, str) else clash(head, found)
+        return _incomplete(scratch, base, head, error)
+    return found if isinstance(found, str) else _conflict(head, found)
 
 
-def clash(head: str, found: Clash) -> Conflict:
-    """Return the conflict of a head, with paths that are safe to show."""
-    kinds = ", ".join(found.kinds) or "content"
-    return Conflict(head=head, paths=tuple(quote_path(path) for path in found.paths), reason=kinds)
+def _is_news(scratch: Scratch, base: str, head: str) -> Conflict | AlreadyMerged | None:
+    common = scratch.merge_bases(base, head)
+    if not common:
+        return Conflict(head=head, reason=_UNRELATED)
+    return AlreadyMerged(head=head) if common == (head,) else None
 
 
-def raise_if_sound(scratch: Scratch, base: str, head: str, error: GitError) -> None:
-    """Raise `error` unless all that `head` brings is in the way: something of it is missing.
+def _incomplete(scratch: Scratch, base: str, head: str, error: LimmatError) -> Conflict:
+    """Return the conflict of a head that something is missing of.
 
-    Raises: `error` itself.
+    Raises: `error` when that is not so, or something of the base is missing too.
     """
     asked = f"{head}\n^{base}\n".encode()
-    words = ("rev-list", "--objects", "--quiet", "--stdin")
-    is_base_sound = scratch.git.run(("rev-list", "--objects", "--quiet", "-1", base)).returncode == 0
-    if not is_base_sound or scratch.git.run(words, stdin=asked).returncode == 0:
+    words = ("rev-list", "--objects", "--quiet")
+    is_base_sound = scratch.git.run((*words, "--max-count=1", base)).returncode == 0
+    if not is_base_sound or scratch.git.run((*words, "--stdin"), stdin=asked).returncode == 0:
         raise error
+    return Conflict(head=head, reason=f"its history is not complete: {error}")
+
+
+def _stuck(head: str, stuck: Stuck) -> Conflict:
+    found = _conflict(head, stuck.clash)
+    return msgspec.structs.replace(found, reason=f"{found.reason}, at commit {stuck.commit.oid[:_SHORT]}")
+
+
+def _conflict(head: str, found: Clash) -> Conflict:
+    kinds = ", ".join(found.kinds) or "content"
+    return Conflict(head=head, paths=tuple(quote_path(path) for path in found.paths), reason=kinds)
 
 
 def quote_path(path: bytes) -> str:
@@ -175,7 +269,7 @@ def quote_path(path: bytes) -> str:
     return '"' + "".join(_ESCAPES.get(byte) or _escape(byte) for byte in path) + '"'
 
 
-def queue_person(repository: Repository, spec: MergeSpec, heads: Sequence[str]) -> bytes:
+def _queue_person(repository: Repository, spec: MergeSpec, heads: Sequence[str]) -> bytes:
     """Return the queue as author or committer, at the newest date of the base and the heads."""
     dates = [read_raw(repository.objects, oid).committed for oid in (spec.base, *heads)]
     return person(spec.name, spec.email, max(dates))
@@ -184,8 +278,8 @@ def queue_person(repository: Repository, spec: MergeSpec, heads: Sequence[str]) 
 def _queue_commit(
     repository: Repository, scratch: Scratch, spec: MergeSpec, tree: str, heads: tuple[str, ...]
 ) -> str:
-    committer = queue_person(repository, spec, heads)
-    text = commit_text(tree, (spec.base, *heads), committer, committer, spec.message(heads))
+    committer = _queue_person(repository, spec, heads)
+    text = commit_text(tree, (spec.base, *heads), committer, committer, spec.message(heads, ()))
     return scratch.commit(text)
 
 
