@@ -208,7 +208,10 @@ class RetryRequested(Event, frozen=True, kw_only=True, tag="retry-requested"):
 
 
 class CancelRequested(Event, frozen=True, kw_only=True, tag="cancel-requested"):
-    """Stop a run. With `yielding` others go first, until one of them has ended."""
+    """Stop a run. With `yielding` others go first, until one of them has ended.
+
+    Without a run it withdraws a try that has none yet.
+    """
 
     run: str
     reason: str = ""

@@ -195,6 +195,8 @@ def _of_run(change: Change, event: _OfRun) -> Change | None:
         case RetryRequested():
             run = change.run(event.run)
             return _retry(change, run, event) if run is not None and not run.is_retired else None
+        case CancelRequested(run=""):
+            return replace(change, wanted_try=None) if change.wanted_try is not None else None
         case CancelRequested():
             run = change.run(event.run)
             if run is None or not run.is_open:
