@@ -13,12 +13,11 @@ from typing import assert_never
 
 import msgspec
 
-from gitlimmat.model import duration
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.hold import Hold, broken, hold, is_conflicting, suspected, try_base, try_hold
 from gitlimmat.queue.lane import Fault, Survey, Work, survey
 from gitlimmat.queue.order import in_order
-from gitlimmat.queue.phrase import because, branch, numbers, one_line, others, run_of, short
+from gitlimmat.queue.phrase import because, branch, numbers, one_line, others, run_of, short, span
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, Land, Note, Snapshot, Start
@@ -50,7 +49,7 @@ def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
     for change in snapshot.changes.values():
         if change.forge is not Forge.OPEN or change.approval is None or change.id in at_work.busy:
             continue
-        if hold(change, snapshot, rules, _base(change, snapshot, at_work)) is None:
+        if hold(change, snapshot, rules, at_work.ground, _base(change, snapshot, at_work)) is None:
             ready.setdefault(change.target, []).append(change)
     line = {target: tuple(each.id for each in in_order(found, snapshot)) for target, found in ready.items()}
     ending = {
@@ -92,7 +91,8 @@ def sentence(change: Change, ahead: Outlook) -> str:
     work_ahead = ahead.at_work.work_of(change)
     if work_ahead is not None:
         return _at_work(change, work_ahead, ahead)
-    reason = hold(change, ahead.snapshot, ahead.rules, _base(change, ahead.snapshot, ahead.at_work))
+    base = _base(change, ahead.snapshot, ahead.at_work)
+    reason = hold(change, ahead.snapshot, ahead.rules, ahead.at_work.ground, base)
     return _in_line(change, action, ahead) if reason is None else _held(change, reason, ahead)
 
 
@@ -145,7 +145,7 @@ def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
         return f"is about to be tested{f' together with {numbers(beside)}' if beside else ''}"
     line = ahead.line.get(change.target, ())
     before = line[: line.index(change.id)] if change.id in line else ()
-    batch = suspected(change)
+    batch = suspected(change, ahead.at_work.ground)
     part = (
         ""
         if batch is None
@@ -187,6 +187,8 @@ def _held(change: Change, reason: Hold, ahead: Outlook) -> str:
             return _cancelled(change)
         case Hold.BLAMED:
             return _blamed(change)
+        case Hold.AWAITED:
+            return _awaited(change, ahead)
         case Hold.CONFLICT:
             return _conflict(change, ahead)
         case Hold.BROKEN:
@@ -226,7 +228,8 @@ def _blamed(change: Change) -> str:
         return "did not pass; push a new head or retry"
     what = f"merge {short(auto.merge)} (run {auto.run})"
     if auto.outcome is RunOutcome.TIMED_OUT:
-        return f"was not tested within {duration(auto.deadline - auto.started)} on {what}; push a new head or retry"
+        limit = span(auto.deadline - auto.started)
+        return f"was not tested within {limit} on {what}; push a new head or retry"
     failed = dict.fromkeys(job.test for job in auto.jobs if job.outcome.value == str(auto.outcome))
     if auto.outcome is RunOutcome.FAILED and failed:
         word = "test" if len(failed) == 1 else "tests"
@@ -235,6 +238,16 @@ def _blamed(change: Change) -> str:
         return f"failed on {what}{because(auto.reason)}; push a new head or retry"
     why = auto.reason or ", ".join(f"{test} errored" for test in failed)
     return f"could not be tested on {what}{because(why)}; push a new head or retry"
+
+
+def _awaited(change: Change, ahead: Outlook) -> str:
+    auto = change.auto
+    if auto is None:
+        return "waits for a run before it"
+    stack = ahead.at_work.lane(change.target).stack
+    before = next((each.run for each in stack if each.run.run == auto.after), None)
+    named = run_of(before) if before is not None else f"run {auto.after}"
+    return f"run {auto.run} {_word(auto)}, and whether that counts depends on {named}, which it was built on"
 
 
 def _conflict(change: Change, ahead: Outlook) -> str:

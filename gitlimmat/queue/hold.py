@@ -8,13 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
+import msgspec
+
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Snapshot
 from gitlimmat.queue.state import Change, Forge, Run
 
-NO_VERDICT = {RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT}
+BAD = {RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT}
 """How a run ends that speaks against its members."""
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """Names of runs that others are built on: those that have landed, and those that still may."""
+
+    landed: frozenset[str] = frozenset()
+    live: frozenset[str] = frozenset()
+
+    def is_firm(self, run: Run) -> bool:
+        """Whether what a run was built on has landed, so that its verdict is about its members."""
+        return not run.after or run.after in self.landed
+
+    def is_awaited(self, run: Run) -> bool:
+        """Whether it is still open if that will be so."""
+        return not self.is_firm(run) and run.after in self.live
 
 
 class Hold(StrEnum):
@@ -28,17 +45,18 @@ class Hold(StrEnum):
     CONTAINED = "contained"  # its head is in the target already
     CANCELLED = "cancelled"  # until a retry or an approval
     BLAMED = "blamed"  # it was tested alone and did not pass
+    AWAITED = "awaited"  # it did not pass on what has yet to land, which may be the fault of that
     CONFLICT = "conflict"
     BROKEN = "broken"  # the tests of what it would be merged onto cannot be read
     PAUSED = "paused"
     TREE_CLOSED = "tree closed"
 
 
-def hold(change: Change, snapshot: Snapshot, rules: Rules, base: str) -> Hold | None:
+def hold(change: Change, snapshot: Snapshot, rules: Rules, ground: Ground, base: str) -> Hold | None:
     """Return why `change` cannot be tested on `base` now; None when it can, once it is its turn."""
     return (
         _unwanted(change, snapshot, rules)
-        or _spent(change)
+        or _spent(change, ground)
         or _unfit(change, snapshot, base)
         or _shut(change, snapshot)
     )
@@ -58,14 +76,18 @@ def _unwanted(change: Change, snapshot: Snapshot, rules: Rules) -> Hold | None:
     return Hold.CONTAINED if change.id in snapshot.facts.contained else None
 
 
-def _spent(change: Change) -> Hold | None:
+def _spent(change: Change, ground: Ground) -> Hold | None:
     """Return whether its last run says that it is not to be tested again by itself."""
     auto = change.auto
     if auto is None:
         return None
     if auto.outcome is RunOutcome.CANCELLED:
         return Hold.CANCELLED if auto.is_held else None
-    return Hold.BLAMED if auto.outcome in NO_VERDICT and len(auto.members) == 1 else None
+    if auto.outcome not in BAD:
+        return None
+    if ground.is_awaited(auto):
+        return Hold.AWAITED
+    return Hold.BLAMED if ground.is_firm(auto) and len(auto.members) == 1 else None
 
 
 def _unfit(change: Change, snapshot: Snapshot, base: str) -> Hold | None:
@@ -119,13 +141,13 @@ def broken(target: str, snapshot: Snapshot, base: str) -> str:
     return said.get(base, "") or said.get(target, "")
 
 
-def suspected(change: Change) -> Run | None:
+def suspected(change: Change, ground: Ground) -> Run | None:
     """Return the batch that did not pass and that this change has not yet been cleared of.
 
     Runs since then that ended without a verdict do not clear it.
     """
     for run in _counting(change):
-        if run.outcome in NO_VERDICT:
+        if run.outcome in BAD and ground.is_firm(run):
             return run if len(run.members) > 1 else None
         if run.outcome is RunOutcome.PASSED or run.is_open:
             return None
@@ -137,7 +159,7 @@ def is_apart(change: Change) -> bool:
     for run in _counting(change):
         if run.is_unrolled:
             return True
-        if run.is_open or run.outcome is RunOutcome.PASSED or run.outcome in NO_VERDICT:
+        if run.is_open or run.outcome is RunOutcome.PASSED or run.outcome in BAD:
             return False
     return False
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gitlimmat.model import duration
 from gitlimmat.queue.events import Kind, Member, RunOutcome
-from gitlimmat.queue.phrase import branch, short
+from gitlimmat.queue.hold import Ground
+from gitlimmat.queue.phrase import branch, short, span
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Snapshot
 from gitlimmat.queue.state import UNROLLED, Change, Forge, Run
@@ -58,10 +58,11 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is at work. `busy` has the changes with an auto run that is open or that may land."""
+    """All that is at work. `busy` has the changes of auto runs that are open for anyone or that may land."""
 
     lanes: Mapping[str, Lane]
     busy: frozenset[int]
+    ground: Ground
     tries: tuple[Work, ...]
     tries_ended: tuple[tuple[Work, Fault], ...]
 
@@ -95,10 +96,13 @@ def survey(snapshot: Snapshot, rules: Rules, now: float) -> Survey:
             tries.append(work)
     lanes = {target: _lane(target, works, snapshot, rules, now) for target, works in autos.items()}
     stacked = {member.change for lane in lanes.values() for work in lane.stack for member in work.run.members}
-    opened = {number for works in autos.values() for work in works for number in work.open_in}
+    opened = {number for works in autos.values() for work in works if work.open_in for number in work.told}
+    landed = {change.landed_by for change in snapshot.changes.values() if change.landed_by}
+    live = {work.run.run for lane in lanes.values() for work in lane.stack}
     return Survey(
         lanes=lanes,
         busy=frozenset(stacked | opened),
+        ground=Ground(landed=frozenset(landed | snapshot.facts.merged), live=frozenset(live)),
         tries=tuple(tries),
         tries_ended=tuple(tries_ended),
     )
@@ -106,19 +110,22 @@ def survey(snapshot: Snapshot, rules: Rules, now: float) -> Survey:
 
 def _works(snapshot: Snapshot) -> list[Work]:
     """Return every run that is open somewhere, or that has passed and has not landed, oldest first."""
-    found: dict[str, Run] = {}
+    found: dict[str, dict[int, Run]] = {}
     for change in snapshot.changes.values():
         for run in change.runs:
             if run.outcome is None:
-                found.setdefault(run.run, run)
+                found.setdefault(run.run, {})[change.id] = run
         auto = change.auto if change.forge is Forge.OPEN else None
         if auto is not None and auto.outcome is RunOutcome.PASSED:
-            found.setdefault(auto.run, auto)
-    works = [Work(run=run, told=_told(run, snapshot)) for run in found.values()]
+            found.setdefault(auto.run, {})[change.id] = auto
+    works = []
+    for told in found.values():
+        run = next(iter(told.values()))
+        works.append(Work(run=run, told=_told_by_members(run, snapshot) | told))
     return sorted(works, key=lambda work: (work.run.started, work.run.run))
 
 
-def _told(run: Run, snapshot: Snapshot) -> dict[int, Run]:
+def _told_by_members(run: Run, snapshot: Snapshot) -> dict[int, Run]:
     told = {}
     for member in run.members:
         change = snapshot.changes.get(member.change)
@@ -275,7 +282,7 @@ def _late(work: Work, now: float) -> Fault | None:
         return None
     return Fault(
         outcome=RunOutcome.TIMED_OUT,
-        reason=f"it has taken more than {duration(work.run.deadline - work.run.started)}",
+        reason=f"it has taken more than {span(work.run.deadline - work.run.started)}",
     )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gitlimmat.queue.events import Kind, Rollup, RunOutcome
-from gitlimmat.queue.hold import NO_VERDICT
+from gitlimmat.queue.hold import BAD
 from gitlimmat.queue.snapshot import Snapshot
 from gitlimmat.queue.state import Change, Forge
 
 _ROLLUP = {Rollup.NEVER: 0, Rollup.IFFY: 1, Rollup.MAYBE: 2, Rollup.ALWAYS: 3}
 """What is tested alone goes first: it has no batch to be carried by."""
 
-_VERDICTS = {RunOutcome.PASSED} | NO_VERDICT
+_VERDICTS = {RunOutcome.PASSED} | BAD
 
 
 def in_order(changes: Iterable[Change], snapshot: Snapshot) -> list[Change]:
@@ -83,7 +83,7 @@ def _stage(change: Change, last: frozenset[int]) -> tuple[int, float, int]:
         return 0, auto.started, place
     if not change.is_approved:
         return 4, 0.0, 0
-    if auto is not None and auto.outcome in NO_VERDICT and len(auto.members) == 1:
+    if auto is not None and auto.outcome in BAD and len(auto.members) == 1:
         return 3, 0.0, 0
     if auto is not None and auto.is_held:
         return 3, 0.0, 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gitlimmat.model import duration
 from gitlimmat.queue.state import Run
 
 
@@ -47,3 +48,8 @@ def one_line(text: str) -> str:
 def because(reason: str) -> str:
     """Return a reason as it is put after what it explains; empty when there is none."""
     return f": {one_line(reason)}" if reason.strip() else ""
+
+
+def span(seconds: float) -> str:
+    """Return how long something may take, whatever a timeline says of it."""
+    return duration(min(max(0.0, seconds), 1e9))

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from gitlimmat.queue.events import Kind, Member, RunOutcome
 from gitlimmat.queue.hold import hold, try_base, try_hold
-from gitlimmat.queue.lane import Survey, Work, survey
+from gitlimmat.queue.lane import Survey, survey
 from gitlimmat.queue.order import in_order, queue_order, yielding
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, End, Land, Note, Snapshot, Start
@@ -52,7 +52,7 @@ def _wanted(snapshot: Snapshot, rules: Rules, at_work: Survey, taken: AbstractSe
         if stack and stack[0].has_passed:
             yield _land(stack[0].run)
         elif len(stack) < max(1, rules.depth):
-            yield from _start(snapshot, rules, stack, target, waiting.get(target, []))
+            yield from _start(snapshot, rules, at_work, target, waiting.get(target, []))
     yield from _start_tries(snapshot, rules, at_work, taken)
 
 
@@ -114,14 +114,15 @@ def _waiting(snapshot: Snapshot, at_work: Survey, taken: AbstractSet[int]) -> di
 
 
 def _start(
-    snapshot: Snapshot, rules: Rules, stack: Sequence[Work], target: str, waiting: Sequence[Change]
+    snapshot: Snapshot, rules: Rules, at_work: Survey, target: str, waiting: Sequence[Change]
 ) -> Iterator[Start]:
     """Yield the next run of a lane, if there is one: on the tip or on what is to land before it."""
+    stack = at_work.lane(target).stack
     base = stack[-1].run.merge if stack else snapshot.facts.tips.get(target, "")
-    ready = [change for change in waiting if hold(change, snapshot, rules, base) is None]
+    ready = [change for change in waiting if hold(change, snapshot, rules, at_work.ground, base) is None]
     last = yielding(ready, snapshot)
     first = [change for change in ready if change.id not in last]
-    chosen = next_members(in_order(first or ready, snapshot), snapshot.changes, rules)
+    chosen = next_members(in_order(first or ready, snapshot), snapshot.changes, rules, at_work.ground)
     if not chosen:
         return
     yield Start(

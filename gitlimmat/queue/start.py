@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gitlimmat.queue.events import Policy, Rollup
-from gitlimmat.queue.hold import is_apart, suspected
+from gitlimmat.queue.hold import Ground, is_apart, suspected
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.state import Change, Forge, Run
 
@@ -16,7 +16,7 @@ _TOGETHER = {Rollup.MAYBE, Rollup.ALWAYS}
 
 
 def next_members(
-    waiting: Sequence[Change], changes: Mapping[int, Change], rules: Rules
+    waiting: Sequence[Change], changes: Mapping[int, Change], rules: Rules, ground: Ground
 ) -> tuple[Change, ...]:
     """Return the changes of the next run from those that may start, given in order; empty when none are.
 
@@ -28,14 +28,16 @@ def next_members(
     first, size = waiting[0], max(1, rules.batch)
     if size == 1 or not _is_sociable(first, rules):
         return (first,)
-    batch = suspected(first)
+    batch = suspected(first, ground)
     if batch is not None:
-        return _part(batch, [each for each in waiting if _is_sociable(each, rules)], changes)[:size]
-    fresh = [each for each in waiting if _is_sociable(each, rules) and suspected(each) is None]
+        return _part(batch, [each for each in waiting if _is_sociable(each, rules)], changes, ground)[:size]
+    fresh = [each for each in waiting if _is_sociable(each, rules) and suspected(each, ground) is None]
     return tuple(fresh[:size])
 
 
-def _part(batch: Run, waiting: Sequence[Change], changes: Mapping[int, Change]) -> tuple[Change, ...]:
+def _part(
+    batch: Run, waiting: Sequence[Change], changes: Mapping[int, Change], ground: Ground
+) -> tuple[Change, ...]:
     """Return what to test next of a batch that did not pass: always fewer than it had.
 
     It is halved while the fault can be anywhere in what is left. What is left after a half whose fate is open
@@ -43,7 +45,7 @@ def _part(batch: Run, waiting: Sequence[Change], changes: Mapping[int, Change]) 
     """
     by_number = {each.id: each for each in waiting}
     places = [by_number[member.change] for member in batch.members if member.change in by_number]
-    left = [each for each in places if (run := suspected(each)) is not None and run.run == batch.run]
+    left = [each for each in places if (run := suspected(each, ground)) is not None and run.run == batch.run]
     others = [member.change for member in batch.members if member.change not in {each.id for each in left}]
     is_here = all(number in changes and changes[number].forge is Forge.LANDED for number in others)
     return tuple(left[: (len(left) + 1) // 2]) if is_here else tuple(left)
