@@ -64,13 +64,16 @@ VERSION = 1
 
 _Forge = Opened | HeadMoved | TargetChanged | Retitled | DraftSet | Closed | Reopened | Landed
 _Wish = Approved | Unapproved | Delegated | Undelegated | Prioritized | RollupSet | Commented | Notice
-_OfRun = TryRequested | RetryRequested | CancelRequested | RunStarted | JobEnded | RunEnded | Conflicted
+_OfRun = TryRequested | RetryRequested | CancelRequested | RunStarted | RunEnded | Conflicted
+_NO_VERDICT = (None, RunOutcome.PASSED, RunOutcome.SUPERSEDED)  # a new approval changes nothing about these
+_Seen = dict[str, set[tuple[str, str]]]  # by run, the tests and commits of its jobs while folding
 
 
 def fold_change(change: Change, events: Iterable[AnyEvent | Unknown]) -> Change:
     """Return `change` after `events`; start with `Change(id=n)`. Never raises."""
+    seen: _Seen = {}
     for event in events:
-        change = _step(change, event)
+        change = _step(change, event, seen)
     return change
 
 
@@ -81,20 +84,22 @@ def fold_queue(queue: Queue, events: Iterable[AnyEvent | Unknown]) -> Queue:
     return queue
 
 
-def _step(change: Change, event: AnyEvent | Unknown) -> Change:
-    after = _effect(change, event)
+def _step(change: Change, event: AnyEvent | Unknown, seen: _Seen) -> Change:
+    after = _effect(change, event, seen)
     at = change.updated if isinstance(event, Unknown) else max(event.at, change.updated)
     if after is None:
         return replace(change, events=change.events + 1, ignored=change.ignored + 1, updated=at)
     return replace(after, events=change.events + 1, updated=at)
 
 
-def _effect(change: Change, event: AnyEvent | Unknown) -> Change | None:
+def _effect(change: Change, event: AnyEvent | Unknown, seen: _Seen) -> Change | None:
     """Return the change after an event, None when it has no effect."""
     if isinstance(event, Unknown) or change.is_opened == isinstance(event, Opened):
         return None
     if change.forge is Forge.LANDED and not isinstance(event, Commented | Notice | RunEnded | JobEnded):
         return None
+    if isinstance(event, JobEnded):
+        return _job_ended(change, event, seen)
     if isinstance(event, _Forge):
         return _forge(change, event)
     if isinstance(event, _Wish):
@@ -121,6 +126,8 @@ def _forge(change: Change, event: _Forge) -> Change | None:
                 opened=event.at,
             )
         case HeadMoved():
+            if event.new == change.head:
+                return None
             heads = change.heads if event.new in change.heads else (*change.heads, event.new)
             words = {} if change.is_titled else {"title": event.title, "body": event.body}
             moved = replace(change, head=event.new, heads=heads, conflict=None, wanted_try=None, **words)
@@ -173,14 +180,17 @@ def _wish(change: Change, event: _Wish) -> Change | None:
 def _approve(change: Change, event: Approved) -> Change | None:
     """An approval is of one head; an old one that arrives late says nothing about the present head.
 
-    It gives another chance to a head whose run has ended without landing.
+    It gives another chance to a head whose run has ended without landing. Where it says nothing new, the
+    first one stays, and with it the place in the queue.
     """
     if event.head != change.head or change.forge is not Forge.OPEN or change.is_draft:
         return None
     approval = Approval(head=event.head, by=event.by, actor=event.actor, at=event.at, repair=event.repair)
     auto = change.auto
-    if auto is not None and auto.outcome not in (None, RunOutcome.PASSED):
+    if auto is not None and auto.outcome not in _NO_VERDICT:
         change = _put(change, replace(auto, is_retired=True))
+    elif change.approval is not None and change.is_approved and change.approval.repair == event.repair:
+        return None
     return replace(change, approval=approval)
 
 
@@ -208,12 +218,21 @@ def _of_run(change: Change, event: _OfRun) -> Change | None:
             if run is None or not run.is_open:
                 return None
             return _put(change, _end(run, event.outcome, event.at, event.reason))
-        case JobEnded():
-            run = change.run(event.run)
-            if run is None or any((job.test, job.commit) == (event.test, event.commit) for job in run.jobs):
-                return None
-            return _put(change, replace(run, jobs=(*run.jobs, _job(event))))
     assert_never(event)
+
+
+def _job_ended(change: Change, event: JobEnded, seen: _Seen) -> Change | None:
+    """The first outcome of a test on a commit counts."""
+    run = change.run(event.run)
+    if run is None:
+        return None
+    found = seen.get(run.run)
+    if found is None:
+        found = seen[run.run] = {(job.test, job.commit) for job in run.jobs}
+    if (event.test, event.commit) in found:
+        return None
+    found.add((event.test, event.commit))
+    return _put(change, replace(run, jobs=(*run.jobs, _job(event))))
 
 
 def _request_try(change: Change, event: TryRequested) -> Change | None:
@@ -247,10 +266,10 @@ def _start(change: Change, event: RunStarted) -> Change | None:
         repair=event.repair,
         head=head,
     )
-    change = replace(change, runs=(*change.runs, run))
-    if event.kind is Kind.TRY:
-        return replace(change, wanted_try=None)
-    return replace(change, conflict=None)
+    if event.kind is Kind.AUTO:
+        return replace(change, runs=(*change.runs, run), conflict=None)
+    asked = change.wanted_try if change.wanted_try and change.wanted_try.head == head else None
+    return replace(change, runs=(*change.runs, replace(run, asked=asked)), wanted_try=None)
 
 
 def _conflict(change: Change, event: Conflicted) -> Change | None:
@@ -266,8 +285,8 @@ def _retry(change: Change, run: Run, event: RetryRequested) -> Change:
         run = replace(_end(run, RunOutcome.CANCELLED, event.at, "a retry"), cancelled_by=event.actor)
     change = _put(change, replace(run, is_retired=True))
     if run.kind is Kind.TRY and run.head == change.head and change.forge is Forge.OPEN:
-        wanted = TryRequest(head=run.head, tests=run.tests, parent="", by=event.actor, at=event.at)
-        return replace(change, wanted_try=wanted)
+        asked = run.asked or TryRequest(head=run.head, tests=run.tests, parent="", by="", at=0.0)
+        return replace(change, wanted_try=replace(asked, by=event.actor, at=event.at))
     return change
 
 

@@ -68,6 +68,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     known: bool = False
 
 
+class TryRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A try that has no run yet."""
+
+    head: str
+    tests: tuple[str, ...]
+    parent: str
+    by: str
+    at: float
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A test of a merge, as the timeline of one of its members tells it.
 
@@ -96,6 +106,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     is_retired: bool = False
     cancelled_by: str = ""
     is_yielding: bool = False
+    asked: TryRequest | None = None  # what a try was asked for with
 
     @property
     def is_open(self) -> bool:
@@ -120,16 +131,6 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     paths: tuple[str, ...]
     reason: str
-    at: float
-
-
-class TryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A try that has no run yet."""
-
-    head: str
-    tests: tuple[str, ...]
-    parent: str
-    by: str
     at: float
 
 

@@ -13,9 +13,8 @@ import gc
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,32 +23,70 @@ from gitlimmat.queue.fold import VERSION
 from gitlimmat.queue.state import Change, Queue
 
 _FORMAT = 1
-_State = TypeVar("_State", Change, Queue)
 
 
-class Kept(NamedTuple, Generic[_State]):
-    """The state after the commit `tip` of a timeline; an empty `tip` is none."""
+class Kept:
+    """The state of a change after the commit `tip` of its timeline, decoded when it is asked for."""
 
-    tip: str
-    state: _State
+    __slots__ = ("_raw", "_state", "tip")
+
+    def __init__(self, tip: str, state: Change | None, raw: msgspec.Raw | None = None) -> None:
+        self.tip = tip
+        self._state = state
+        self._raw = raw
+
+    @property
+    def state(self) -> Change:
+        """The change."""
+        if self._state is None:
+            assert self._raw is not None
+            self._state = _CHANGE.decode(self._raw)
+        return self._state
+
+    @property
+    def raw(self) -> msgspec.Raw:
+        """The change, encoded."""
+        if self._raw is None:
+            self._raw = msgspec.Raw(msgspec.msgpack.encode(self._state))
+        return self._raw
 
 
 class Folded:
-    """The states of all timelines of a queue."""
+    """The states of all timelines of a queue; an empty `queue_tip` is none."""
 
     def __init__(self) -> None:
-        self.changes: dict[int, Kept[Change]] = {}
-        self.queue: Kept[Queue] = Kept("", Queue())
+        self.changes: dict[int, Kept] = {}
+        self.queue = Queue()
+        self.queue_tip = ""
+
+
+class States(Mapping[int, Change]):
+    """The changes by number. Nothing in here changes."""
+
+    def __init__(self, kept: Mapping[int, Kept]) -> None:
+        self._kept = kept
+
+    def __getitem__(self, number: int) -> Change:
+        return self._kept[number].state
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._kept
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 class _File(msgspec.Struct, array_like=True):
     queue_tip: str
     queue: Queue
-    tips: list[str]
-    changes: list[Change]
+    changes: list[tuple[int, str, msgspec.Raw]]
 
 
 _DECODER = msgspec.msgpack.Decoder(_File)
+_CHANGE = msgspec.msgpack.Decoder(Change)
 
 
 def read_folded(repository: Repository, below: str) -> Folded:
@@ -59,24 +96,20 @@ def read_folded(repository: Repository, below: str) -> Folded:
         first, _, data = _path(repository, below).read_bytes().partition(b"\n")
         if first != _first_line(data):
             return folded
-        with _no_collection():
-            file = _DECODER.decode(data)
+        file = _DECODER.decode(data)
     except (OSError, ValueError, msgspec.DecodeError, RecursionError):
         return folded
-    folded.queue = Kept(file.queue_tip, file.queue)
-    folded.changes = {
-        change.id: Kept(tip, change) for tip, change in zip(file.tips, file.changes, strict=False)
-    }
+    folded.queue, folded.queue_tip = file.queue, file.queue_tip
+    folded.changes = {number: Kept(tip, None, raw) for number, tip, raw in file.changes}
     return folded
 
 
 def keep_folded(repository: Repository, below: str, folded: Folded) -> None:
     """Keep it in the place of what was kept. Failing that is no harm: it is folded again."""
     path = _path(repository, below)
-    kept = list(folded.changes.values())
-    file = _File(folded.queue.tip, folded.queue.state, [each.tip for each in kept], [e.state for e in kept])
-    with contextlib.suppress(OSError, ValueError, OverflowError):
-        data = msgspec.msgpack.encode(file)
+    with contextlib.suppress(OSError):
+        changes = [(number, kept.tip, kept.raw) for number, kept in folded.changes.items()]
+        data = msgspec.msgpack.encode(_File(folded.queue_tip, folded.queue, changes))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(prefix="folded-", suffix=".tmp", dir=path.parent)
         try:
@@ -99,8 +132,8 @@ def _first_line(data: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Make many records at once without looking for garbage among them again and again."""
+def without_collection() -> Iterator[None]:
+    """Make many records at once without looking for garbage among them again and again: it takes longer."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -29,11 +29,19 @@ from gitlimmat.git.refs import (
     update_refs,
 )
 from gitlimmat.git.repository import Repository, open_libgit2
-from gitlimmat.queue.events import AnyEvent, ChangeEvent, QueueEvent, Unknown, decode_events, encode_events
+from gitlimmat.queue.events import (
+    QUEUE,
+    AnyEvent,
+    ChangeEvent,
+    QueueEvent,
+    Unknown,
+    decode_events,
+    encode_events,
+)
 from gitlimmat.queue.fold import fold_change, fold_queue
 from gitlimmat.queue.sentence import subject
 from gitlimmat.queue.state import Change, Closing, Queue
-from gitlimmat.store.folded import Folded, Kept, keep_folded, read_folded
+from gitlimmat.store.folded import Folded, Kept, States, keep_folded, read_folded, without_collection
 from gitlimmat.store.locks import update_lock
 from gitlimmat.store.packing import tidy
 
@@ -57,7 +65,7 @@ TREE_REF = f"{OWN}/tree/meta"
 _ADDRESS = "queue@limmat.invalid"  # people have names here, and no addresses
 _UPDATE_WITHIN_S = 10.0
 _STALE_OF_OTHERS_S = 60.0
-_KEEP_AFTER = 64  # commits; fewer are read again faster than what is kept is written
+_KEEP_AFTER = 500  # commits; fewer are read again faster than what is kept is written
 _MANY_LOOSE = 500
 
 
@@ -134,26 +142,25 @@ class Timelines:
             self._folded = read_folded(self.repository, self.below) if use_kept else Folded()
         before, folded = self._folded, Folded()
         damaged: dict[int, str] = {}
-        for number, tip in sorted(self._tips().items()):
-            kept = before.changes.get(number)
-            try:
-                if kept is None or kept.tip != tip:
-                    kept = self._read_change(number, tip, kept)
-                folded.changes[number] = kept
-            except StoreError as error:
-                damaged[number] = error.message
+        with without_collection():
+            for number, tip in sorted(self._tips().items()):
+                kept = before.changes.get(number)
+                try:
+                    if kept is None or kept.tip != tip:
+                        kept = self._read_change(number, tip, kept)
+                    folded.changes[number] = kept
+                except StoreError as error:
+                    damaged[number] = error.message
         try:
-            folded.queue = self._read_queue(before.queue)
-            queue, queue_tip = folded.queue.state, folded.queue.tip or None
+            folded.queue_tip, folded.queue = self._read_queue(before.queue_tip, before.queue)
         except StoreError as error:
-            closing = Closing(below=0, reason=error.message, by="", at=0.0)
-            queue, queue_tip = Queue(paused=closing), None
+            folded.queue = Queue(paused=Closing(below=0, reason=error.message, by=QUEUE, at=0.0))
         self._folded = folded
         return Loaded(
-            changes={number: kept.state for number, kept in folded.changes.items()},
-            queue=queue,
+            changes=States(folded.changes),
+            queue=folded.queue,
             tips={number: kept.tip for number, kept in folded.changes.items()},
-            queue_tip=queue_tip,
+            queue_tip=folded.queue_tip or None,
             damaged=damaged,
         )
 
@@ -237,7 +244,7 @@ class Timelines:
             pack_refs(self.repository.git, self.below)
         tidy(self.repository, self.repository.state_dir)
 
-    def _read_change(self, number: int, tip: str | None, kept: Kept[Change] | None) -> Kept[Change]:
+    def _read_change(self, number: int, tip: str | None, kept: Kept | None) -> Kept:
         name = self._name(number)
         if tip is None:
             raise _broken(name, "it has no usable content")
@@ -245,16 +252,15 @@ class Timelines:
         before = kept.state if kept and chain.is_continued else Change(id=number)
         return Kept(tip, fold_change(before, self._events(chain)))
 
-    def _read_queue(self, kept: Kept[Queue]) -> Kept[Queue]:
+    def _read_queue(self, known: str, queue: Queue) -> tuple[str, Queue]:
         name = self._name(None)
         tip = self._read_ref(name)
         if tip is None:
-            return Kept("", Queue())
-        if tip == kept.tip:
-            return kept
-        chain = self._chain(name, tip, kept.tip or None)
-        before = kept.state if chain.is_continued else Queue()
-        return Kept(tip, fold_queue(before, self._events(chain)))
+            return "", Queue()
+        if tip == known:
+            return tip, queue
+        chain = self._chain(name, tip, known or None)
+        return tip, fold_queue(queue if chain.is_continued else Queue(), self._events(chain))
 
     def _events(self, chain: Chain) -> Iterable[AnyEvent | Unknown]:
         self._unkept += len(chain.links)
