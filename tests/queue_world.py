@@ -494,6 +494,22 @@ def _daemon(world: World) -> None:
             world.report(run, writes=world.random.choice((1, 1_000_000)))
 
 
+def _check_waits_for_people(world: World, change: Change) -> None:
+    """A queue at rest has nothing left that could be done without someone's word."""
+    is_approved = world.approved.get(change.id) == change.head
+    if (
+        change.forge is not Forge.OPEN
+        or not is_approved
+        or world.clashes(change.head, world.tips[change.target])
+    ):
+        return
+    auto = change.auto
+    assert auto is not None
+    is_blamed = auto.outcome in (RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT)
+    is_cancelled = auto.outcome is RunOutcome.CANCELLED and bool(auto.cancelled_by) and not auto.is_yielding
+    assert (is_blamed and len(auto.members) == 1) or is_cancelled, f"#{change.id} is stuck: {auto}"
+
+
 def calm(world: World) -> None:
     """Take away what keeps the queue from working, and give every open change another chance."""
     world.flaky = 0.0
@@ -501,6 +517,8 @@ def calm(world: World) -> None:
     world.open_tree()
     world.broken.clear()
     world.finish()
+    for change in world.changes.values():
+        _check_waits_for_people(world, change)
     for number, change in world.changes.items():
         if change.forge is Forge.OPEN:
             world.draft(number, draft=False)

@@ -485,6 +485,17 @@ def test_an_end_cut_short_is_completed_from_another_member(outcome: RunOutcome) 
     assert end == End(run=run, changes=(2, 3), outcome=outcome)
 
 
+def test_a_verdict_that_not_all_members_took_does_not_count() -> None:
+    """One was cancelled before it heard that its run had passed: the other is tested again, without it."""
+    where = world(batch=2)
+    approved(where, 2)
+    run = started(where)
+    where.report(run, writes=1)
+    where.cancel(2)
+
+    assert numbers(only_start(where)) == [1]
+
+
 def test_a_start_cut_short_is_ended_and_made_again() -> None:
     """A run that one of its members does not know is none."""
     where = world(batch=2)

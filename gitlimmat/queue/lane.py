@@ -208,8 +208,8 @@ def _identity(run: Run) -> tuple[Kind, str, tuple[Member, ...], str, str, bool]:
 
 
 def _first_end(work: Work) -> Fault | None:
-    """Return how a run has ended for some of its members, when it is still open for others."""
-    if not work.open_in:
+    """Return how a run has ended for some of its members, when it is otherwise for others."""
+    if work.has_passed:
         return None
     ended = [(number, run) for number, run in work.told.items() if run.outcome is not None]
     bad = [each for each in ended if each[1].outcome is not RunOutcome.PASSED]
