@@ -73,8 +73,9 @@ class Served:
         read_only: bool = False,
         address: str = "127.0.0.1:0",
         hostname: str | None = None,
+        pages: Pages | None = None,
     ) -> None:
-        self.pages = Pages(boards, read_only=read_only)
+        self.pages = pages or Pages(boards, read_only=read_only)
         self.pages.bind(parse_address(address), hostname)
         self.url = self.pages.url
         self.port = int(self.url.split("/")[2].rpartition(":")[2])

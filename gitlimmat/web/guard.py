@@ -84,8 +84,12 @@ class Guard:
         hint = "Open the whole URL that git limmat has printed; it ends in ?token=…"
         raise RefusedError(403, "These pages need a token.", hint)
 
-    def check_form(self, request: web.BaseRequest, secret: object) -> None:
-        """Let a request that changes something pass.
+    def secret_of(self, visitor: str) -> str:
+        """Return the secret of the forms of someone who is logged in: nobody can use that of another."""
+        return hmac.new(self.form_secret.encode(), visitor.encode(), "sha256").hexdigest()
+
+    def check_form(self, request: web.BaseRequest, secret: object, visitor: str = "") -> None:
+        """Let a request that changes something pass. `visitor` is who is logged in, if anyone is.
 
         Raises: RefusedError when it does not come from one of our pages.
         """
@@ -95,7 +99,8 @@ class Guard:
         foreign = site not in (None, "same-origin") or (
             origin not in (None, "null") and urlsplit(origin or "").netloc != request.headers.get("Host")
         )
-        if foreign or not isinstance(secret, str) or not _same(secret, self.form_secret):
+        own = self.secret_of(visitor) if visitor else self.form_secret
+        if foreign or not isinstance(secret, str) or not _same(secret, own):
             hint = "Load the page again and press the button there."
             raise RefusedError(403, "This request does not come from a page of this server.", hint)
 

@@ -21,6 +21,9 @@ from gitlimmat.web.address import Address, bracketed, listen, parse_address
 from gitlimmat.web.dispatch import Dispatch
 from gitlimmat.web.guard import Guard
 from gitlimmat.web.live import Streams
+from gitlimmat.web.queueforms import read_proxy
+from gitlimmat.web.queuepages import QueueSite
+from gitlimmat.web.queueview import QueueView
 from gitlimmat.web.render import Site
 from gitlimmat.web.threads import Threads
 from gitlimmat.web.words import slug
@@ -37,8 +40,10 @@ _LOG = logging.getLogger("aiohttp.server")
 class Pages:
     """The pages of some boards, at one address. With several boards, each is below its own path."""
 
-    def __init__(self, boards: Sequence[Board], *, read_only: bool) -> None:
+    def __init__(self, boards: Sequence[Board], *, read_only: bool, queue: QueueView | None = None) -> None:
+        """With `queue`, its board is the only one, and these are the pages of that queue."""
         self._boards = tuple(boards)
+        self._queue = queue
         self._read_only = read_only
         self._prefixes = _prefixes(self._boards)
         self._sockets: list[socket.socket] = []
@@ -71,10 +76,7 @@ class Pages:
         if self._guard is None:
             raise LimmatError("cannot serve pages: no address was bound")
         streams, threads = Streams(), Threads()
-        sites = [
-            Site(board, prefix, read_only=self._read_only, form_secret=self._guard.form_secret)
-            for board, prefix in zip(self._boards, self._prefixes, strict=True)
-        ]
+        sites = self._sites(self._guard)
         dispatch = Dispatch(sites, self._guard, streams, threads)
         server = _Server(
             dispatch.answer, handler_cancellation=True, access_log=None, keepalive_timeout=_IDLE_S
@@ -94,6 +96,15 @@ class Pages:
             await runner.cleanup()
             threads.close()
             _LOG.removeFilter(_is_fault_of_ours)
+
+    def _sites(self, guard: Guard) -> list[Site]:
+        if self._queue is not None:
+            proxy = read_proxy(self._queue.rules)
+            return [QueueSite(self._queue, "", form_secret=guard.form_secret, guard=guard, proxy=proxy)]
+        return [
+            Site(board, prefix, read_only=self._read_only, form_secret=guard.form_secret)
+            for board, prefix in zip(self._boards, self._prefixes, strict=True)
+        ]
 
     def close(self) -> None:
         """Stop listening."""

@@ -17,18 +17,26 @@ from aiohttp import web
 
 from gitlimmat.model import duration, size
 from gitlimmat.service.board import Board
-from gitlimmat.web import matrix, urls, words
+from gitlimmat.web import matrix, queuewords, urls, words
 from gitlimmat.web.ansi import color_rules
 from gitlimmat.web.guard import HEADERS
 
 EPOCH = secrets.token_hex(4)
 """Tells versions of boards of this process from those of another one at the same address."""
 
-_TYPES = {"style.css": "text/css", "colors.css": "text/css", "live.js": "text/javascript"}
+_TYPES = {
+    "style.css": "text/css",
+    "queue.css": "text/css",
+    "colors.css": "text/css",
+    "live.js": "text/javascript",
+}
 
 
 class Site:
     """The pages of one board. `prefix` is the path they are below, `form_secret` stands in their forms."""
+
+    is_queue = False  # they are those of a merge queue
+    root: str | None = None  # what leads to the top from files that are pages; None when these are served
 
     def __init__(self, board: Board, prefix: str, *, read_only: bool, form_secret: str) -> None:
         self.board = board
@@ -117,6 +125,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"duration": duration, "size": size, "date": words.date, "moment": words.moment}
+    made.filters |= {
+        "visible": queuewords.visible,
+        "visible_lines": queuewords.visible_lines,
+        "branch": queuewords.branch,
+        "short": queuewords.short,
+    }
     made.globals |= {
         "static_url": static_url,
         "look": words.look,
@@ -125,6 +139,9 @@ def _environment() -> jinja2.Environment:
         "tally": words.tally,
         "summary": words.summary,
         "stamp": matrix.stamp,
+        "status_look": queuewords.status_look,
+        "run_look": queuewords.run_look,
+        "job_look": queuewords.job_look,
     }
     return made
 

@@ -134,6 +134,11 @@
 
   const refresh = async () => {
     if (fetching) { again = true; return; }
+    const active = document.activeElement; // nobody's words are taken away while they are being written
+    if (active && /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName) && active.closest("#main")) {
+      active.addEventListener("blur", () => setTimeout(refresh, 1000), { once: true });
+      return;
+    }
     fetching = true;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
@@ -144,6 +149,8 @@
         show(found.title, new URL(found.querySelector('link[rel="icon"]').href).searchParams.get("state"));
         if (name && document.getElementById(name)) document.getElementById(name).focus({ preventScroll: true });
         tick();
+        narrow();
+        mark(false);
         follow();
       }
     } catch (error) { /* as above */ }

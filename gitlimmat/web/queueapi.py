@@ -1,0 +1,170 @@
+"""What the pages of a queue show, as JSON.
+
+Layer: web. Pure.
+Format: 1, described at /api and in git-limmat-queue(1). Fields are added, and do not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gitlimmat.git.graph import Described
+from gitlimmat.queue.events import AnyEvent, Kind, Rollup, Unknown
+from gitlimmat.queue.state import Change, Closing, Status
+from gitlimmat.store.timeline import Entry
+from gitlimmat.web.queuelist import AtWork, Row
+from gitlimmat.web.queueview import Retry
+
+FORMAT = 1
+
+
+class ApiChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change in a list. `place` is where it stands in line for its target, from 1; 0 is not.
+
+    `since` is when its status began; `mergeable` is null while nobody knows.
+    """
+
+    number: int
+    title: str
+    status: Status
+    since: float
+    place: int
+    held: bool
+    mergeable: bool | None
+    author: str
+    approved_by: str | None
+    priority: int
+    rollup: Rollup
+    rollup_note: str
+    target: str
+    topic: str
+    head: str
+    draft: bool
+    opened: float
+    updated: float
+    explanation: str
+    url: str
+
+
+class ApiRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run at work. `members` are numbers of changes, `remaining` is seconds."""
+
+    run: str
+    kind: Kind
+    target: str
+    members: tuple[int, ...]
+    base: str
+    merge: str
+    started: float
+    deadline: float
+    done: int
+    jobs: int
+    remaining: float | None
+
+
+class ApiQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue. `totals` has how many changes are open and of which status, `estimate` is seconds.
+
+    `closed` has closed trees by target; an empty one is every target.
+    """
+
+    format: int
+    name: str
+    totals: dict[str, int]
+    estimate: float | None
+    paused: Closing | None
+    closed: Mapping[str, Closing]
+    tips: Mapping[str, str]
+    problems: Mapping[str, str]
+    runs: list[ApiRun]
+    changes: list[ApiChange]
+
+
+class ApiEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event, and the commit of the timeline that it is in. Of an unknown one, `event` is its text."""
+
+    commit: str
+    event: AnyEvent | str
+
+
+class ApiChangePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A change with all that is known of it. `events` are oldest first, `commits` newest first."""
+
+    format: int
+    change: ApiChange
+    state: Change
+    commits: tuple[Described, ...]
+    events: list[ApiEvent]
+
+
+class ApiRetries(msgspec.Struct, frozen=True, kw_only=True):
+    """All retries and cancellations, the newest first."""
+
+    format: int
+    retries: list[Retry]
+
+
+class ApiTree(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to the queue itself, oldest first."""
+
+    format: int
+    events: list[ApiEvent]
+
+
+def change_entry(row: Row, explanation: str, url: str) -> ApiChange:
+    """Return a change as it stands in a list."""
+    change = row.change
+    return ApiChange(
+        number=change.id,
+        title=change.title,
+        status=row.status,
+        since=row.since,
+        place=row.place,
+        held=row.is_held,
+        mergeable=row.mergeable == "yes" if row.mergeable else None,
+        author=change.author,
+        approved_by=change.approval.by if change.approval is not None else None,
+        priority=change.priority,
+        rollup=change.rollup,
+        rollup_note=change.rollup_note,
+        target=change.target,
+        topic=change.topic,
+        head=change.head,
+        draft=change.is_draft,
+        opened=change.opened,
+        updated=change.updated,
+        explanation=explanation,
+        url=url,
+    )
+
+
+def run_entry(work: AtWork) -> ApiRun:
+    """Return a run at work."""
+    run = work.run
+    return ApiRun(
+        run=run.run,
+        kind=run.kind,
+        target=run.target,
+        members=tuple(member.change for member in run.members),
+        base=run.base,
+        merge=run.merge,
+        started=run.started,
+        deadline=run.deadline,
+        done=work.done,
+        jobs=work.jobs,
+        remaining=work.remaining,
+    )
+
+
+def event_entries(entries: Sequence[Entry]) -> list[ApiEvent]:
+    """Return the events of a timeline."""
+    return [
+        ApiEvent(
+            commit=entry.oid,
+            event=event.raw.decode(errors="replace") if isinstance(event, Unknown) else event,
+        )
+        for entry in entries
+        for event in entry.events
+    ]

@@ -1,0 +1,221 @@
+"""What the pages of a queue show: its timelines as they are now, and the commits that are being tested.
+
+Layer: web. Looks, and writes nothing; the daemon may be in this process, in another one, or not run at all.
+
+Looking is cheap, so each page looks before it answers. Between pages, the queue is looked at only while some
+browser follows it, and when somebody wakes the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from gitlimmat.errors import LimmatError
+from gitlimmat.git.follow import Follower, News
+from gitlimmat.git.graph import Described, read_graph
+from gitlimmat.queue.estimate import estimate
+from gitlimmat.queue.events import CancelRequested, RetryRequested, RunEnded, RunOutcome
+from gitlimmat.queue.explain import explain_all
+from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.snapshot import Facts, Snapshot
+from gitlimmat.queue.state import Change, Forge
+from gitlimmat.service.board import Board
+from gitlimmat.service.project import Project
+from gitlimmat.service.queue.facts import FactReader
+from gitlimmat.service.queue.session import QueueSession, read_rules, wake_file
+from gitlimmat.service.queue.suite import Suites
+from gitlimmat.store.runs import RunningJob, running_jobs
+from gitlimmat.store.timeline import Entry, Loaded
+from gitlimmat.web.queuelist import open_runs
+from gitlimmat.web.queuetested import Shown, Tested
+
+_ID = re.compile(r"[0-9a-f]{40}")
+_OFTEN_S = 0.5  # while someone watches
+_MOST_COMMITS = 200
+_NO_QUEUE = Loaded(changes={}, queue=Snapshot(changes={}).queue, tips={}, queue_tip=None)
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """That a run was ended, or is not to count any more, before or after it came to an end by itself."""
+
+    change: int
+    at: float
+    actor: str
+    run: str
+    what: str
+    reason: str
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to show at one moment."""
+
+    loaded: Loaded
+    facts: Facts
+    jobs: Mapping[Path, RunningJob]
+    shown: Shown
+
+
+class QueueView:
+    """Keeps what is shown of one queue true. `project` is its repository as the pages of results want it."""
+
+    def __init__(self, session: QueueSession, project: Project) -> None:
+        self.session = session
+        self.rules: Rules = session.rules
+        self.board = Board(project.repository.name, project)
+        self.snapshot = Snapshot(changes={})
+        self._seen = _Seen(loaded=_NO_QUEUE, facts=Facts(), jobs={}, shown=Shown())
+        self._looked = 0.0
+        self._lock = asyncio.Lock()
+        self._watched = 0
+        self._woken = asyncio.Event()
+        self._rules_are_old = False
+        self._tested = Tested(project)
+        self._facts = FactReader(project.repository, Suites(project.repository), session.warn)
+        self._retries: dict[int, tuple[str, tuple[Retry, ...]]] = {}
+        self._told: tuple[tuple[int, int], dict[int, str]] = ((-1, 0), {})
+
+    async def refresh(self) -> None:
+        """Show what is true now. What cannot be read is a problem on the page."""
+        asked = time.monotonic()
+        async with self._lock:
+            if self._looked > asked:  # someone else has begun to look since
+                return
+            self._looked = time.monotonic()
+            try:
+                seen = await asyncio.to_thread(self._look)
+            except (LimmatError, OSError) as error:
+                self.board.say("queue", str(error))
+                return
+            self._show(seen)
+
+    async def run(self) -> None:
+        """Follow the queue until cancelled."""
+        project = self.board.project
+        follower = Follower(project.repository, project.store.state_dir.parent, self._tell)
+        follower.set_files([wake_file(project.repository)])
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follower.run())
+            while True:
+                await self.refresh()
+                try:
+                    async with asyncio.timeout(_OFTEN_S if self._watched else None):
+                        await self._woken.wait()
+                except TimeoutError:
+                    continue
+                self._woken.clear()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Look often while this is entered: somebody follows."""
+        self._watched += 1
+        self._woken.set()
+        try:
+            yield
+        finally:
+            self._watched -= 1
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[QueueSession]:
+        """Have the timelines for oneself: they are not for two threads at once. The next page looks anew."""
+        async with self._lock:
+            yield self.session
+            self._looked = 0.0
+
+    def explanation(self, change: Change) -> str:
+        """Return one sentence about why a change is not landing, without its subject."""
+        moment = (self.board.version, int(time.time()))
+        if self._told[0] != moment:
+            self._told = (moment, explain_all(self.snapshot, self.rules, time.time()))
+        return self._told[1].get(change.id, "")
+
+    def estimate(self) -> float | None:
+        """Return the seconds until the queue is empty, None when nobody knows."""
+        return estimate(self.snapshot, self.rules, time.time())
+
+    def entries(self, change: int | None) -> tuple[Entry, ...]:
+        """Return a timeline, oldest first. Blocks; the caller has the timelines for himself."""
+        return self.session.timelines.entries(change)
+
+    def commits_of(self, change: Change) -> tuple[Described, ...]:
+        """Return the commits that a change brings, newest first; those of its present head. Blocks."""
+        base = self.snapshot.facts.tips.get(change.target)
+        landed = change.run(change.landed_by) if change.landed_by else None
+        if change.forge is Forge.LANDED:
+            base = landed.base if landed is not None else change.head
+        if not base or not _ID.fullmatch(change.head):
+            return ()
+        repository = self.board.project.repository
+        try:
+            lines = read_graph(repository, base, change.head, most=_MOST_COMMITS)
+        except LimmatError:
+            return ()
+        return tuple(line.commit for line in lines if line.commit is not None)
+
+    def retries(self) -> list[Retry]:
+        """Return all retries and cancellations, the newest first. Blocks, the first time for longer.
+
+        Only timelines that have any are read, and again only when they have grown.
+        """
+        loaded = self._seen.loaded
+        for number, change in loaded.changes.items():
+            tip = loaded.tips[number]
+            if self._retries.get(number, ("",))[0] == tip:
+                continue
+            has_any = any(run.is_retired or run.outcome in _ENDED_EARLY for run in change.runs)
+            self._retries[number] = tip, tuple(_retries(number, self.entries(number))) if has_any else ()
+        found = [each for number in loaded.changes for each in self._retries[number][1]]
+        return sorted(found, key=lambda each: (-each.at, each.change))
+
+    def _tell(self, news: News) -> None:
+        self._rules_are_old |= bool(news & News.CONFIG)
+        self._woken.set()
+
+    def _look(self) -> _Seen:
+        project = self.board.project
+        if self._rules_are_old:
+            self._rules_are_old = False
+            self.rules = read_rules(project.repository)
+            self.session = msgspec.structs.replace(self.session, rules=self.rules)
+        loaded = self.session.timelines.load()
+        jobs = running_jobs(project.store.state_dir)
+        before = self._seen
+        shown = before.shown
+        if (loaded.tips, jobs) != (before.loaded.tips, before.jobs):
+            shown = self._tested.look(open_runs(loaded.changes.values()).values(), jobs)
+        facts = self._facts.read(loaded, self.rules)
+        return _Seen(loaded=loaded, facts=facts, jobs=jobs, shown=shown)
+
+    def _show(self, seen: _Seen) -> None:
+        before, self._seen = self._seen, seen
+        self.board.say("queue", None)
+        for number in {**before.loaded.damaged, **seen.loaded.damaged}:
+            self.board.say(f"change {number}", seen.loaded.damaged.get(number))
+        was = (before.loaded.tips, before.loaded.queue_tip, before.facts)
+        if was != (seen.loaded.tips, seen.loaded.queue_tip, seen.facts) or before.loaded is _NO_QUEUE:
+            self.snapshot = Snapshot(changes=seen.loaded.changes, queue=seen.loaded.queue, facts=seen.facts)
+            self.board.touch()
+        seen.shown.put(self.board)
+
+
+_ENDED_EARLY = (RunOutcome.CANCELLED, RunOutcome.SUPERSEDED)
+
+
+def _retries(number: int, entries: tuple[Entry, ...]) -> Iterator[Retry]:
+    for event in (event for entry in entries for event in entry.events):
+        match event:
+            case RetryRequested():
+                what, reason = "retry", ""
+            case CancelRequested():
+                what, reason = "yield" if event.yielding else "cancel", event.reason
+            case RunEnded() if event.outcome in _ENDED_EARLY:
+                what, reason = event.outcome.value, event.reason
+            case _:
+                continue
+        yield Retry(change=number, at=event.at, actor=event.actor, run=event.run, what=what, reason=reason)
