@@ -18,7 +18,7 @@ import msgspec
 
 from gitlimmat.queue.inline import plain_lines
 
-_DEEPEST = 50
+_DEEPEST = 20
 """Lists in lists beyond this are not read: nobody writes them, and they would cost time."""
 _LINE = re.compile(r"\r\n|\n|\r")
 _BLANKS = re.compile(r"[ \t]*")
@@ -45,8 +45,8 @@ class _Open(msgspec.Struct):
     paragraph: list[tuple[int, str]] = []
     items: list[int] = []  # columns where the content of list items begins, outermost first
     fence: str = ""
-    fence_column: int = 0
     html_end: str | None = None  # what ends a block of HTML; empty for a blank line
+    column: int = 0  # where the fence or the HTML begins: what is before ends it
     is_quote: bool = False  # a paragraph inside a block quote may go on
 
 
@@ -73,11 +73,12 @@ def _read(state: _Open, number: int, line: str) -> list[tuple[int, str]]:
     at = _end(_BLANKS, line, 0)
     is_blank = at == len(line)
     indent = _column(line, at)
-    if state.fence and (is_blank or indent >= state.fence_column):
-        if not is_blank and indent - state.fence_column <= 3 and _closes(state.fence, line[at:]):
+    if not is_blank and indent < state.column:
+        state.fence, state.html_end = "", None
+    if state.fence:
+        if not is_blank and indent - state.column <= 3 and _closes(state.fence, line[at:]):
             state.fence = ""
         return []
-    state.fence = ""
     if state.html_end is not None:
         if is_blank if not state.html_end else state.html_end in line.lower():
             state.html_end = None
@@ -115,7 +116,7 @@ def _read_block(state: _Open, number: int, line: str, at: int, indent: int) -> l
 
 
 def _read_leaf(state: _Open, number: int, line: str, at: int, depth: int) -> list[tuple[int, str]]:
-    if _UNDERLINE.match(line, at) and state.paragraph:
+    if state.paragraph and depth == len(state.items) and _UNDERLINE.match(line, at):
         state.paragraph = []
         return []
     if not _starts_block(state, line, at):
@@ -128,7 +129,7 @@ def _read_leaf(state: _Open, number: int, line: str, at: int, depth: int) -> lis
         state.paragraph.append((number, line[at:]))
         return []
     del state.items[depth:]
-    state.fence_column = state.items[-1] if state.items else 0
+    state.column = state.items[-1] if state.items else 0
     return _flush(state)
 
 
