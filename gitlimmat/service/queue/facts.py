@@ -9,6 +9,7 @@ blob. Nothing here is kept beyond the process, and all of it can be found again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.ancestry import Ancestry
@@ -21,11 +22,13 @@ from gitlimmat.queue.state import Change, Forge, Run
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.store.timeline import Loaded
 
+_MOST_CONFLICTS = 10_000
+
 
 class FactReader:
     """Finds the facts of one repository. For one thread at a time.
 
-    `conflicts` has (head, base) that were found not to merge, or that are not to be tried for now.
+    `conflicts` has (head, base) that were found not to merge.
     """
 
     def __init__(self, repository: Repository, suites: Suites, warn: Callable[[str], None]) -> None:
@@ -37,13 +40,20 @@ class FactReader:
         self._histories: dict[str, Ancestry] = {}
         self._broken: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    def read(self, loaded: Loaded, rules: Rules) -> Facts:
-        """Return what is true now. A target that cannot be read is as one that does not exist."""
+    def read(
+        self, loaded: Loaded, rules: Rules, blocked: AbstractSet[tuple[str, str]] = frozenset()
+    ) -> Facts:
+        """Return what is true now. A target that cannot be read is as one that does not exist.
+
+        `blocked` has what is not to be merged for now.
+        """
+        if len(self.conflicts) > _MOST_CONFLICTS:
+            self.conflicts.clear()
         changes = [change for change in loaded.changes.values() if change.forge is not Forge.LANDED]
         named = {change.target for change in changes if change.forge is Forge.OPEN}
         tips = dict(self._tips(dict.fromkeys((*rules.targets, *sorted(named)))))
         merged = frozenset(self._merged(changes, tips))
-        conflicts = frozenset(self.conflicts | set(_known_conflicts(changes)))
+        conflicts = frozenset(self.conflicts | blocked | set(_known_conflicts(changes)))
         return Facts(
             tips=tips,
             contained=frozenset(self._contained(changes, tips, merged)),

@@ -100,6 +100,10 @@ class RunAtWork:
         """Whether nobody wants to know its outcome any more."""
         return self._stopped.is_set()
 
+    async def until_stopped(self) -> None:
+        """Wait until nobody wants to know its outcome any more."""
+        await self._stopped.wait()
+
     def news(self) -> tuple[Job, ...]:
         """Return the ends of jobs that no timeline has yet, oldest first."""
         return tuple(self._news.values())

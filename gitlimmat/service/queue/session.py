@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gitlimmat.errors import RefMovedError, UsageError
+from gitlimmat.errors import GitError, RefMovedError, UsageError
+from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
 from gitlimmat.service.queue.settings import read_rules
@@ -24,11 +25,20 @@ from gitlimmat.store.timeline import Addition, Timelines
 if TYPE_CHECKING:
     from gitlimmat.queue.answer import Answer
     from gitlimmat.queue.auth import Principal
-    from gitlimmat.queue.commands import Command
+    from gitlimmat.queue.requests import Command
     from gitlimmat.queue.state import Change
     from gitlimmat.store.timeline import Loaded
 
-__all__ = ["QueueSession", "find_change", "open_queue", "poke", "read_rules", "submit", "wake_file"]
+__all__ = [
+    "QueueSession",
+    "find_change",
+    "open_queue",
+    "poke",
+    "read_rules",
+    "submit",
+    "target_tip",
+    "wake_file",
+]
 
 _WITHIN_S = 30.0
 _ANYONE_WRITES = 0o666
@@ -85,7 +95,16 @@ def submit(
     while True:
         loaded = session.timelines.load()
         change = None if number is None else find_change(loaded, number)
-        found = answer(command, principal, change, loaded.queue, session.rules, at=time.time(), via=via)
+        found = answer(
+            command,
+            principal,
+            change,
+            loaded.queue,
+            session.rules,
+            at=time.time(),
+            via=via,
+            tip=target_tip(session.repository, change.target) if change is not None else "",
+        )
         additions = _additions(found, number, loaded)
         if found.is_refused or not additions:
             return found
@@ -106,6 +125,14 @@ def _additions(found: Answer, number: int | None, loaded: Loaded) -> list[Additi
     if found.queue_events:
         additions.append(Addition(change=None, events=found.queue_events, expected=loaded.queue_tip))
     return additions
+
+
+def target_tip(repository: Repository, target: str) -> str:
+    """Return the commit that a target is at; empty when there is none."""
+    try:
+        return RefFiles(repository.common_dir, repository.common_dir).read(target) or ""
+    except (GitError, OSError):
+        return ""
 
 
 def wake_file(repository: Repository) -> Path:

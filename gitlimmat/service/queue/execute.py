@@ -1,0 +1,233 @@
+"""Do what was planned: each action is one ref transaction that expects what it replaces, or nothing at all.
+
+Layer: service.
+
+A transaction names the target or the run first and the timelines after it. What a killed git leaves half done
+is then a fact without its event, which the next plan sees.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import assert_never
+
+from gitlimmat.errors import GitError
+from gitlimmat.git.ancestry import Ancestry
+from gitlimmat.git.merge import AlreadyMerged, Conflict, Merged, make_merge
+from gitlimmat.git.objects import ObjectBatch
+from gitlimmat.git.refs import RefUpdate
+from gitlimmat.git.repository import Repository
+from gitlimmat.queue.events import (
+    QUEUE,
+    ChangeEvent,
+    Conflicted,
+    JobEnded,
+    Kind,
+    Landed,
+    Notice,
+    RunEnded,
+    RunOutcome,
+)
+from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.sentence import sentence
+from gitlimmat.queue.snapshot import Action, End, Land, Note, Start
+from gitlimmat.queue.state import Job, Run
+from gitlimmat.service.queue.facts import FactReader
+from gitlimmat.service.queue.starting import Beginning, merge_spec, missing_heads, run_started
+from gitlimmat.service.queue.suite import Suites
+from gitlimmat.store.timeline import TREE_REF, Addition, Loaded, Timelines, run_ref
+
+
+class Executor:
+    """Does what was planned in one repository, and says so in lines for people. For one thread at a time.
+
+    Raises from each action: RefMovedError when something is not as it was when it was planned, and other
+    LimmatErrors or OSError when git or the disk fails. Nothing was changed then.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        timelines: Timelines,
+        suites: Suites,
+        facts: FactReader,
+        say: Callable[[str], None],
+    ) -> None:
+        self._repository = repository
+        self._timelines = timelines
+        self._suites = suites
+        self._facts = facts
+        self._say = say
+
+    def execute(self, action: Action, loaded: Loaded, rules: Rules) -> None:
+        """Do one action of a plan that was made from `loaded`."""
+        match action:
+            case Start():
+                self._start(action, loaded, rules)
+            case End():
+                self._end(action, loaded)
+            case Land():
+                self._land(action, loaded)
+            case Note():
+                self._note(action, loaded)
+            case _:
+                assert_never(action)
+
+    def report(
+        self, run: Run, jobs: Sequence[Job], ended: tuple[RunOutcome, str] | None, loaded: Loaded
+    ) -> None:
+        """Say in the timelines of a run how jobs of it ended, and the run itself if it has."""
+        at = time.time()
+        events: list[ChangeEvent] = [
+            JobEnded(
+                actor=QUEUE,
+                at=at,
+                run=run.run,
+                test=job.test,
+                commit=job.commit,
+                outcome=job.outcome,
+                reason=job.reason,
+                elapsed=job.elapsed,
+                known=job.known,
+            )
+            for job in jobs
+        ]
+        if ended is not None:
+            events.append(RunEnded(actor=QUEUE, at=at, run=run.run, outcome=ended[0], reason=ended[1]))
+        known = [each.change for each in run.members if each.change in loaded.tips]
+        self._append(loaded, known, *events, reason=f"run {run.run}")
+
+    def announce(self, change: int, notices: Sequence[Notice], loaded: Loaded) -> None:
+        """Add what the queue says about a change."""
+        additions = [Addition(change=change, events=tuple(notices), expected=loaded.tips[change])]
+        self._timelines.append(additions, reason="limmat queue: a notice")
+
+    # The four actions.
+
+    def _start(self, action: Start, loaded: Loaded, rules: Rules) -> None:
+        members = [loaded.changes[member.change] for member in action.members]
+        batch = ObjectBatch(self._repository)
+        try:
+            spec = merge_spec(action, members, rules)
+            made = make_merge(self._repository, spec, batch)
+            match made:
+                case Merged():
+                    self._begin(action, made, loaded, rules)
+                    batch.confirm()
+                case Conflict():
+                    self._conflict(action, made, loaded)
+                case AlreadyMerged():
+                    self._already_merged(action, loaded, rules)
+                case _:
+                    assert_never(made)
+        finally:
+            batch.release()
+
+    def _begin(self, action: Start, made: Merged, loaded: Loaded, rules: Rules) -> None:
+        """Publish a merge and the run that tests it; one that cannot be tested has ended with that."""
+        beginning = Beginning(action=action, merge=made.oid, heads=made.heads)
+        started, fault = run_started(self._repository, self._suites, beginning, loaded, rules)
+        events: list[ChangeEvent] = [started]
+        if fault is not None:
+            outcome, reason = fault
+            events.append(
+                RunEnded(actor=QUEUE, at=started.at, run=started.run, outcome=outcome, reason=reason)
+            )
+        numbers = [member.change for member in started.members]
+        refs = [RefUpdate(run_ref(started.run), started.merge, None)]
+        refs += missing_heads(self._repository, started.members, loaded)
+        self._append(loaded, numbers, *events, refs=refs, reason=f"start run {started.run}")
+
+    def _conflict(self, action: Start, made: Conflict, loaded: Loaded) -> None:
+        """Remember that a head does not merge; the change is told once, if it is no news of another run's."""
+        self._facts.conflicts.add((made.head, action.base))
+        member = next((each for each in action.members if each.head == made.head), action.members[0])
+        change = loaded.changes[member.change]
+        if action.kind is Kind.AUTO:
+            is_known = change.conflict is not None and change.conflict.head == made.head
+            if action.after or is_known:
+                return
+        event = Conflicted(
+            actor=QUEUE,
+            at=time.time(),
+            head=made.head,
+            base=action.base,
+            paths=made.paths,
+            reason=made.reason,
+        )
+        self._append(loaded, [change.id], event, reason=f"change {change.id} conflicts")
+
+    def _already_merged(self, action: Start, loaded: Loaded, rules: Rules) -> None:
+        """A try tests what it changes nothing of; else it has landed, or waits for what it is built on."""
+        if action.kind is Kind.TRY:
+            made = Merged(
+                oid=action.base,
+                tree="",
+                commits=(action.base,),
+                heads=tuple(member.head for member in action.members),
+            )
+            self._begin(action, made, loaded, rules)
+            return
+        for member in action.members:
+            if action.after:
+                self._facts.conflicts.add((member.head, action.base))
+                continue
+            note = Note(change=member.change, run="", target=action.target, new=action.base)
+            self._note(note, loaded)
+            return
+
+    def _end(self, action: End, loaded: Loaded) -> None:
+        event = RunEnded(
+            actor=QUEUE, at=time.time(), run=action.run, outcome=action.outcome, reason=action.reason
+        )
+        self._append(loaded, action.changes, event, reason=f"end run {action.run}")
+
+    def _land(self, action: Land, loaded: Loaded) -> None:
+        history = Ancestry(self._repository)
+        history.move(action.new)
+        if not history.has(action.old):
+            raise GitError(f"cannot land run '{action.run}': '{action.new}' does not descend from the target")
+        event = Landed(
+            actor=QUEUE,
+            at=time.time(),
+            run=action.run,
+            target=action.target,
+            old=action.old,
+            new=action.new,
+        )
+        refs = [RefUpdate(action.target, action.new, action.old)]
+        if loaded.queue_tip is not None:  # whoever pauses the queue meanwhile is heard
+            refs.append(RefUpdate(TREE_REF, loaded.queue_tip, loaded.queue_tip))
+        self._append(loaded, action.changes, event, refs=refs, reason=f"land run {action.run}")
+
+    def _note(self, action: Note, loaded: Loaded) -> None:
+        run = loaded.changes[action.change].run(action.run)
+        old = run.base if run is not None else action.new
+        event = Landed(
+            actor=QUEUE,
+            at=time.time(),
+            run=action.run,
+            target=action.target,
+            old=old,
+            new=action.new,
+        )
+        self._append(loaded, [action.change], event, reason=f"change {action.change} has landed")
+
+    def _append(
+        self,
+        loaded: Loaded,
+        changes: Iterable[int],
+        *events: ChangeEvent,
+        refs: Sequence[RefUpdate] = (),
+        reason: str,
+    ) -> None:
+        """Add the same events to the timelines of several changes."""
+        numbers = list(dict.fromkeys(changes))
+        additions = [
+            Addition(change=number, events=events, expected=loaded.tips[number]) for number in numbers
+        ]
+        self._timelines.append(additions, refs=refs, reason=f"limmat queue: {reason}")
+        named = ", ".join(f"#{number}" for number in numbers)
+        for event in events:
+            self._say(f"{named}: {sentence(event)}")

@@ -1,0 +1,127 @@
+"""What the queue says about a change, once for each thing that has happened to it.
+
+Layer: service. `wanted_notices` is pure; `Herald` runs the user's command.
+
+Notices are derived from state, and each has a key: whatever crashed between, each is said once and none is
+forgotten. A run that landed is announced when it has landed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+
+from gitlimmat.git.environment import OWN_MARK, scrubbed
+from gitlimmat.git.repository import Repository
+from gitlimmat.queue.events import QUEUE, Kind, Notice, RunOutcome
+from gitlimmat.queue.state import Change, Forge, Run
+from gitlimmat.service.announce import LIMIT_S, run_limited
+from gitlimmat.service.logfile import Log
+
+_SHORT = 12
+_BAD = (RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT)
+_OUTCOMES = {Kind.AUTO: _BAD, Kind.TRY: (RunOutcome.PASSED, *_BAD)}
+
+
+def wanted_notices(change: Change, at: float) -> tuple[Notice, ...]:
+    """Return what is to be said about a change and was not yet, in the order in which it happened."""
+    return tuple(
+        Notice(actor=QUEUE, at=at, key=key, text=text)
+        for key, text in dict(_said(change)).items()
+        if key not in change.notices
+    )
+
+
+def _said(change: Change) -> Iterator[tuple[str, str]]:
+    for run in change.runs:
+        if run.outcome in _OUTCOMES[run.kind]:
+            yield f"{run.outcome}:{run.run}", _about(run)
+    conflict = change.conflict
+    if conflict is not None:
+        where = f": {', '.join(conflict.paths)}" if conflict.paths else ""
+        reason = f" ({conflict.reason})" if conflict.reason else ""
+        text = f"{conflict.head[:_SHORT]} cannot be merged onto {conflict.base[:_SHORT]}{reason}{where}"
+        yield f"conflict:{conflict.head[:_SHORT]}:{conflict.base[:_SHORT]}", text
+    if change.forge is Forge.LANDED:
+        branch = change.target.removeprefix("refs/heads/")
+        how = f"by run {change.landed_by}" if change.landed_by else "by others"
+        yield f"landed:{change.landed_by}", f"landed on {branch} {how}, as {change.landed_as[:_SHORT]}"
+
+
+def _about(run: Run) -> str:
+    kind = "try" if run.kind is Kind.TRY else "run"
+    why = f": {run.reason}" if run.reason else ""
+    others = f" of {len(run.members)} changes" if len(run.members) > 1 else ""
+    return f"{kind} {run.run}{others} {run.outcome}{why}"
+
+
+class Herald:
+    """Runs the command of `limmat.queue.notify` for notices, one after the other.
+
+    Nothing that goes wrong here changes anything else: the first time is a warning, all times are logged.
+    """
+
+    def __init__(self, repository: Repository, warn: Callable[[str], None], log: Log) -> None:
+        self._repository = repository
+        self._warn = warn
+        self._log = log.part("notify")
+        self._due: asyncio.Queue[tuple[str, dict[str, str]]] = asyncio.Queue()
+        self._warned = False
+
+    def tell(self, command: str, change: Change, notice: Notice, url: str) -> None:
+        """Have a notice told, unless there is no command."""
+        if command:
+            self._due.put_nowait((command, self._variables(change, notice, url)))
+
+    async def run(self) -> None:
+        """Tell what is due, until cancelled."""
+        while True:
+            command, variables = await self._due.get()
+            try:
+                await self._tell(command, variables)
+            finally:
+                self._due.task_done()
+
+    async def finish(self) -> None:
+        """Wait until all that is due was told."""
+        await self._due.join()
+
+    async def _tell(self, command: str, variables: dict[str, str]) -> None:
+        environment = scrubbed(os.environ) | variables | {OWN_MARK: "1"}
+        directory = self._repository.common_dir
+        try:
+            status, said = await run_limited(("sh", "-c", command), directory, environment, LIMIT_S)
+        except (OSError, ValueError) as error:
+            self._complain(f"cannot start the command of 'limmat.queue.notify': {error}")
+            return
+        if status != 0:
+            how = "took too long" if status is None else f"ended with {status}"
+            self._complain(f"the command of 'limmat.queue.notify' {how}", said.decode(errors="replace"))
+
+    def _variables(self, change: Change, notice: Notice, url: str) -> dict[str, str]:
+        words = {
+            "LIMMAT_QUEUE_EVENT": notice.key.partition(":")[0],
+            "LIMMAT_QUEUE_KEY": notice.key,
+            "LIMMAT_QUEUE_CHANGE": str(change.id),
+            "LIMMAT_QUEUE_TITLE": change.title,
+            "LIMMAT_QUEUE_AUTHOR": change.author,
+            "LIMMAT_QUEUE_TARGET": change.target,
+            "LIMMAT_QUEUE_HEAD": change.head,
+            "LIMMAT_QUEUE_STATUS": str(change.status),
+            "LIMMAT_QUEUE_MESSAGE": notice.text,
+            "LIMMAT_QUEUE_REPOSITORY": str(self._repository.common_dir),
+            "LIMMAT_QUEUE_URL": f"{url}/queue/{change.id}" if url else "",
+        }
+        return {name: _passable(text) for name, text in words.items()}
+
+    def _complain(self, problem: str, output: str = "") -> None:
+        self._log.warning("%s\n%s", problem, output)
+        if not self._warned:
+            self._warned = True
+            self._warn(problem)
+
+
+def _passable(text: str) -> str:
+    """Return text that can be in an environment."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -1,0 +1,257 @@
+"""One pass of the daemon: load, find facts, plan, execute. All of it waits for git and the disk.
+
+Layer: service.
+
+What fails is told once, and tried again later and later; meanwhile the rest goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gitlimmat.errors import LimmatError, RefMovedError
+from gitlimmat.git.repository import Repository
+from gitlimmat.queue.events import Notice
+from gitlimmat.queue.plan import plan
+from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.snapshot import Action, Snapshot, Start
+from gitlimmat.queue.state import Change, Job, Run
+from gitlimmat.service.logfile import Log
+from gitlimmat.service.queue.execute import Executor
+from gitlimmat.service.queue.facts import FactReader
+from gitlimmat.service.queue.notices import wanted_notices
+from gitlimmat.service.queue.runs import Ended
+from gitlimmat.service.queue.settings import read_rules
+from gitlimmat.service.queue.suite import Suites, explain
+from gitlimmat.store.timeline import Loaded, Timelines
+
+_FIRST_S = 0.5
+_LAST_S = 60.0
+_TIDY_S = 600.0
+_PATIENCE = 3  # failures after which nobody waits for success who has something else to do
+_FOR_EVER_S = 1e9
+_AT_ONCE_S = 0.05
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """How things are after a pass. `open` are the runs to be at work, None when that cannot be known now.
+
+    `is_busy` says that there may be more to do at once, `is_hoping` that what has failed is tried again soon.
+    Units: `next_s` is in how many seconds there is something to do by the clock alone.
+    """
+
+    open: dict[str, Run] | None
+    rules: Rules
+    is_busy: bool = False
+    is_hoping: bool = False
+    next_s: float = _FOR_EVER_S
+    notices: tuple[tuple[Change, Notice], ...] = ()
+
+
+class _Trouble:
+    """Something that has failed: how often, and when it is tried again."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.due = 0.0
+
+    def failed(self) -> None:
+        self.due = time.monotonic() + min(_FIRST_S * 2**self.count, _LAST_S)
+        self.count += 1
+
+
+class Passes:
+    """Does passes. For one thread at a time; `are_rules_due` may be set by any."""
+
+    def __init__(
+        self, repository: Repository, *, say: Callable[[str], None], warn: Callable[[str], None], log: Log
+    ) -> None:
+        self.are_rules_due = False
+        self._repository = repository
+        self._rules = read_rules(repository, warn)
+        self._warn = warn
+        self._log = log
+        self._timelines = Timelines(repository)
+        suites = Suites(repository)
+        self._facts = FactReader(repository, suites, warn)
+        self._executor = Executor(repository, self._timelines, suites, self._facts, say)
+        self._troubles: dict[object, _Trouble] = {}
+        self._told: set[str] = set()
+        self._announced: dict[int, str] = {}
+        self._tidied = time.monotonic()
+
+    def step(self) -> Outlook:
+        """Do what is to be done now, as far as it can be."""
+        try:
+            self._read_rules()
+            loaded = self._timelines.load()
+            outlook = self._act(loaded)
+        except (LimmatError, OSError) as error:
+            self._fail("the queue", error)
+            return Outlook(open=None, rules=self._rules, is_hoping=True, next_s=self._due_s())
+        self._troubles.pop("the queue", None)
+        return outlook
+
+    def report(self, run: Run, jobs: Sequence[Job], end: Ended | None) -> bool:
+        """Say how jobs, or a whole run, have ended; False when that could not be written yet."""
+        key = f"the timeline of run {run.run}"
+        if self._is_waiting(key):
+            return False
+        try:
+            loaded = self._timelines.load()
+            if run.run in _open_runs(loaded):
+                self._executor.report(run, jobs, end, loaded)
+        except RefMovedError:
+            return False
+        except (LimmatError, OSError) as error:
+            self._fail(key, error)
+            return False
+        self._troubles.pop(key, None)
+        return True
+
+    def _read_rules(self) -> None:
+        if not self.are_rules_due:
+            return
+        self.are_rules_due = False
+        try:
+            self._rules = read_rules(self._repository, self._warn_once)
+        except LimmatError as error:
+            self._warn_once(f"{explain(error)}; going on with the settings as they were")
+
+    def _act(self, loaded: Loaded) -> Outlook:
+        for number, why in loaded.damaged.items():
+            self._warn_once(f"change {number} is left out: {why}")
+        now = time.time()
+        facts = self._facts.read(loaded, self._rules, self._blocked())
+        snapshot = Snapshot(changes=loaded.changes, queue=loaded.queue, facts=facts)
+        actions = plan(snapshot, self._rules, now)
+        self._forget_troubles(actions)
+        done = [self._do(action, loaded) for action in actions]
+        if any(done):
+            return Outlook(open=None, rules=self._rules, is_busy=True)
+        notices = self._announce(loaded, now)
+        runs = _open_runs(loaded)
+        if not notices and not runs:
+            self._tidy()
+        deadlines = [run.deadline - now for run in runs.values()]
+        return Outlook(
+            open=runs,
+            rules=self._rules,
+            is_hoping=any(trouble.count < _PATIENCE for trouble in self._troubles.values()),
+            next_s=min((*deadlines, self._due_s())),
+            notices=notices,
+        )
+
+    def _do(self, action: Action, loaded: Loaded) -> bool:
+        """Do one action; return whether all is to be looked at anew."""
+        if self._is_waiting(action):
+            return False
+        try:
+            self._executor.execute(action, loaded, self._rules)
+        except RefMovedError:
+            return True
+        except Exception as error:  # one action that fails must not keep others from theirs
+            self._fail(action, error)
+            return isinstance(action, Start)  # others may go instead
+        self._troubles.pop(action, None)
+        return True
+
+    def _announce(self, loaded: Loaded, now: float) -> tuple[tuple[Change, Notice], ...]:
+        """Say what is new about changes, and return it."""
+        said: list[tuple[Change, Notice]] = []
+        for number, change in loaded.changes.items():
+            tip = loaded.tips[number]
+            if self._announced.get(number) == tip:
+                continue
+            notices = wanted_notices(change, now)
+            key = f"notices of change {number}"
+            if notices and not self._is_waiting(key):
+                try:
+                    self._executor.announce(number, notices, loaded)
+                except RefMovedError:
+                    continue
+                except (LimmatError, OSError) as error:
+                    self._fail(key, error)
+                    continue
+                self._troubles.pop(key, None)
+                said += [(change, notice) for notice in notices]
+            elif not notices:
+                self._announced[number] = tip
+        return tuple(said)
+
+    def _blocked(self) -> set[tuple[str, str]]:
+        """Return what has failed to start and is not to be tried again yet."""
+        now = time.monotonic()
+        return {
+            (member.head, action.base)
+            for action, trouble in self._troubles.items()
+            if isinstance(action, Start) and trouble.due > now
+            for member in action.members
+        }
+
+    def _forget_troubles(self, actions: Sequence[Action]) -> None:
+        """Forget what is not to be done any more."""
+        now = time.monotonic()
+        for key, trouble in tuple(self._troubles.items()):
+            is_wanted = now < trouble.due + _FIRST_S if isinstance(key, str) else key in actions
+            if trouble.due <= now and not is_wanted:
+                del self._troubles[key]
+
+    def _is_waiting(self, key: object) -> bool:
+        trouble = self._troubles.get(key)
+        return trouble is not None and trouble.due > time.monotonic()
+
+    def _fail(self, key: object, error: Exception) -> None:
+        self._troubles.setdefault(key, _Trouble()).failed()
+        what = key if isinstance(key, str) else _name(key)
+        if isinstance(error, LimmatError | OSError):
+            why = explain(error) if isinstance(error, LimmatError) else str(error)
+            self._warn_once(f"cannot go on with {what}: {why}; trying again")
+        else:
+            self._warn_once(self._log.report(what, error))
+
+    def _due_s(self) -> float:
+        now = time.monotonic()
+        return min((max(_AT_ONCE_S, each.due - now) for each in self._troubles.values()), default=_FOR_EVER_S)
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied < _TIDY_S:
+            return
+        self._tidied = time.monotonic()
+        try:
+            self._timelines.tidy()
+        except (LimmatError, OSError) as error:
+            self._warn_once(f"cannot tidy the repository: {error}")
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._warn(message)
+
+
+def _open_runs(loaded: Loaded) -> dict[str, Run]:
+    """Return the runs that are open for all of their members, the oldest first."""
+    found: dict[str, Run] = {}
+    for change in loaded.changes.values():
+        for run in change.runs:
+            if run.is_open and run.run not in found and _is_open_everywhere(run, loaded):
+                found[run.run] = run
+    return dict(sorted(found.items(), key=lambda item: (item[1].started, item[0])))
+
+
+def _is_open_everywhere(run: Run, loaded: Loaded) -> bool:
+    told = [
+        change.run(run.run) if (change := loaded.changes.get(member.change)) is not None else None
+        for member in run.members
+    ]
+    return all(each is not None and each.is_open for each in told)
+
+
+def _name(action: object) -> str:
+    if isinstance(action, Start):
+        return "a run of " + ", ".join(f"#{member.change}" for member in action.members)
+    run = getattr(action, "run", "")
+    return f"run {run}" if run else f"change {getattr(action, 'change', '')}"
