@@ -50,10 +50,21 @@ class QueueRepo:
         self.work.git("checkout", "-q", "main")
         return oid
 
-    def open(self, title: str, *, author: str = "alice", head: str = "", **more: str) -> int:
+    def open(
+        self, title: str, *, author: str = "alice", head: str = "", body: str = "", topic: str = ""
+    ) -> int:
         """Open a change; return its number."""
         head = head or self.commit(title.splitlines()[0][:60] if title.isprintable() else "x")
-        event = Opened(actor=author, at=self._tick(), target=MAIN, head=head, title=title, via="push", **more)
+        event = Opened(
+            actor=author,
+            at=self._tick(),
+            target=MAIN,
+            head=head,
+            title=title,
+            body=body,
+            topic=topic,
+            via="push",
+        )
         return self.session.timelines.open_change(lambda number: (event,), lambda number: ())
 
     def add(self, number: int | None, *events: ChangeEvent | QueueEvent) -> None:
@@ -104,10 +115,10 @@ class QueueRepo:
         )
         self.add(number, ended)
 
-    def serve(self, **options: str) -> Served:
+    def serve(self, *, address: str = "127.0.0.1:0", hostname: str | None = None) -> Served:
         """Serve its pages."""
-        request = Request(repo=[self.server.path])
-        return Served([], pages=open_pages(self.session, request), **options)
+        pages = open_pages(self.session, Request(repo=[self.server.path]))
+        return Served([], pages=pages, address=address, hostname=hostname)
 
     def _warn(self, message: str) -> None:
         self.warnings.append(message)

@@ -292,7 +292,7 @@ def _since(change: Change, status: Status) -> tuple[float, bool]:
     return (change.opened if status in (Status.OPEN, Status.DRAFT) else change.updated), False
 
 
-_BUSY = (Status.TESTING, Status.TRYING)
+_BUSY = (Status.TESTING, Status.TRYING, Status.READY)
 _AUTO = (Status.TESTING, Status.READY, Status.FAILED, Status.ERRORED, Status.TIMED_OUT)
 _TRY = (Status.TRYING, Status.TRY_PASSED, Status.TRY_FAILED, Status.TRY_ERRORED, Status.TRY_TIMED_OUT)
 _OPEN = tuple(status for status in Status if status not in (Status.LANDED, Status.CLOSED))
