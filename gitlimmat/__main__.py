@@ -28,6 +28,14 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     """Run the command line; what nobody expected is a bug, shown whole, and never the status of a test."""
     try:
+        if arguments[:2] == ["queue", "receive"]:
+            from gitlimmat.cli.queue_receive import run as run_hook
+
+            return run_hook(arguments[2:])
+        if arguments[:2] == ["queue", "shell"]:
+            from gitlimmat.cli.queue_shell import run as run_shell
+
+            return run_shell(arguments[2:])
         from gitlimmat.cli.main import run
 
         return run(arguments)

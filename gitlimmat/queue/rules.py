@@ -39,6 +39,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     admins: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
     tryers: tuple[str, ...] = ()
+    pushers: tuple[str, ...] = ()  # may move targets by a push, past the queue
     tests: tuple[str, ...] = ()  # names or globs; empty for those that run by default
     every_commit: bool = False  # test every commit that lands, not the last only
     identity: Identity = Identity.OS

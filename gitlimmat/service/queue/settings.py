@@ -27,7 +27,7 @@ from gitlimmat.queue.rules import Identity, Rules
 PREFIX = "limmat.queue."
 KEYS = (
     *("target", "policy", "depth", "batch", "tries", "timeout", "maxPriority", "admin", "reviewer", "tryer"),
-    *("test", "everyCommit", "identity", "mention", "name", "email", "notify", "url"),
+    *("pusher", "test", "everyCommit", "identity", "mention", "name", "email", "notify", "url"),
     *("proxyHeader", "proxySecretFile"),
 )
 """The last part of each key, as it is written."""
@@ -63,6 +63,7 @@ def read_rules(repository: Repository, warn: Callable[[str], None] = lambda mess
         admins=reader.people("admin"),
         reviewers=reader.people("reviewer"),
         tryers=reader.people("tryer"),
+        pushers=reader.people("pusher"),
         tests=reader.each("test"),
         every_commit=reader.truth("everyCommit", default=False),
         identity=reader.word("identity", Identity.OS),

@@ -1,0 +1,79 @@
+"""`git limmat queue receive`: what the hooks of a queue's server call, see hooks/queue/.
+
+Layer: cli. Somebody waits for each push, so nothing is imported that only reads command lines.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitlimmat.errors import ConfigError, LimmatError
+from gitlimmat.git.procreceive import read_told, write_answers
+from gitlimmat.git.repository import Repository, find_repository
+
+_REFUSED = 1
+_USAGE = "error: 'git limmat queue receive' is called by the hooks of a server; see git-limmat-queue(1)\n"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Be the hook of that name; return its exit status."""
+    if list(arguments) not in (["pre-receive"], ["proc-receive"]) or sys.stdin.isatty():
+        sys.stderr.write(_USAGE)
+        return 129
+    try:
+        repository = find_repository(Path.cwd())
+        _share(repository)
+        return _pre_receive(repository) if arguments[0] == "pre-receive" else _proc_receive(repository)
+    except LimmatError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        for fault in error.faults if isinstance(error, ConfigError) and len(error.faults) > 1 else ():
+            sys.stderr.write(f"  {fault}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+    except OSError as error:
+        sys.stderr.write(f"error: cannot use '{error.filename}': {error.strerror or error}\n")
+    return _REFUSED
+
+
+def _pre_receive(repository: Repository) -> int:
+    from gitlimmat.service.queue.guard import parse_pushes, refusals
+    from gitlimmat.service.queue.settings import read_rules
+
+    text = sys.stdin.buffer.read().decode(errors="surrogateescape")
+    found = refusals(repository, read_rules(repository), parse_pushes(text), dict(os.environ))
+    for refusal in found:
+        sys.stderr.write(f"error: {refusal.reason}\n")
+    for hint in dict.fromkeys(refusal.hint for refusal in found):
+        sys.stderr.write(f"hint: {hint}\n")
+    return _REFUSED if found else 0
+
+
+def _proc_receive(repository: Repository) -> int:
+    told = read_told(sys.stdin.buffer, sys.stdout.buffer)
+
+    from gitlimmat.queue.auth import Principal
+    from gitlimmat.service.queue.identity import who
+    from gitlimmat.service.queue.receive import receive
+    from gitlimmat.service.queue.session import open_queue
+
+    session = open_queue(repository, lambda message: None)
+    person = Principal(name=who(session.rules.identity, os.environ))
+    answers = receive(session, told, person, lambda line: _say(line))
+    write_answers(sys.stdout.buffer, answers)
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _share(repository: Repository) -> None:
+    """Let others write what is made here, where git is told to share: a directory shows that."""
+    mode = (repository.common_dir / "objects").stat().st_mode
+    if mode & 0o020:
+        before = os.umask(0o077)
+        os.umask(before & ~(mode & 0o077))
