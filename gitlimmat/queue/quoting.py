@@ -24,8 +24,8 @@ def quote(text: str) -> str:
     at sign that would begin a mention (`\100`).
     """
     shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    escaped = "".join(map(_escape, shown))
-    return "'" + _AT.sub(r"\\100", escaped) + "'"
+    parts = r"\100".join("".join(map(_escape, part)) for part in _AT.split(shown))
+    return f"'{parts}'"
 
 
 def is_name(text: str) -> bool:
