@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.hold import Hold, broken, hold, is_conflicting, suspected, try_base, try_hold
@@ -41,6 +42,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 
 def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
     """Return the outlook at one moment. Units: `now` is seconds since the epoch."""
+    snapshot = replace(snapshot, changes=dict(snapshot.changes))  # looked through often
     at_work = survey(snapshot, rules, now)
     planned: dict[int, Action] = {}
     for action in plan(snapshot, rules, now):

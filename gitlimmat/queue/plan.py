@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from gitlimmat.queue.events import Kind, Member, RunOutcome
 from gitlimmat.queue.hold import hold, try_base, try_hold
 from gitlimmat.queue.lane import Survey, survey
@@ -29,6 +31,7 @@ def plan(snapshot: Snapshot, rules: Rules, now: float) -> tuple[Action, ...]:
            Empty when all is as it should be until something happens.
     Units: `now` is seconds since the epoch.
     """
+    snapshot = replace(snapshot, changes=dict(snapshot.changes))  # looked through often
     at_work = survey(snapshot, rules, now)
     taken: set[int] = set()
     actions: list[Action] = []
