@@ -19,6 +19,7 @@ from gitlimmat.queue.events import (
     QueueEvent,
     RunStarted,
 )
+from gitlimmat.service.project import open_server
 from gitlimmat.service.queue.session import QueueSession, open_queue
 from gitlimmat.service.request import Request
 from gitlimmat.store.timeline import Addition
@@ -117,7 +118,7 @@ class QueueRepo:
 
     def serve(self, *, address: str = "127.0.0.1:0", hostname: str | None = None) -> Served:
         """Serve its pages."""
-        pages = open_pages(self.session, Request(repo=[self.server.path]))
+        pages = open_pages(open_server(Request(repo=[self.server.path]), self._warn))
         return Served([], pages=pages, address=address, hostname=hostname)
 
     def _warn(self, message: str) -> None:

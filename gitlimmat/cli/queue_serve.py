@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitlimmat.cli.main import warn
+from gitlimmat.cli.options import Hostname, HttpSockaddr
 from gitlimmat.service.logfile import open_log
-from gitlimmat.service.project import open_server
+from gitlimmat.service.project import Project, open_server
 from gitlimmat.service.queue.daemon import Daemon, run_daemon
 from gitlimmat.service.request import Request
+
+if TYPE_CHECKING:
+    from gitlimmat.web.queueserve import QueuePages
 
 
 def command(
@@ -23,16 +27,32 @@ def command(
     once: Annotated[
         bool, typer.Option("--once", help="End when nothing more can be done now, instead of waiting.")
     ] = False,
+    http_sockaddr: HttpSockaddr = None,
+    hostname: Hostname = None,
 ) -> int:
     """Test approved changes merged with their target, and move the target to what has passed.
 
     It works until it is stopped by a signal; the first one lets jobs end, the second kills them. What was
-    under way goes on when it is started again, also after a crash.
+    under way goes on when it is started again, also after a crash. With --http-sockaddr it also serves the
+    pages of 'git limmat queue web', and prints their URL.
     """
-    project = open_server(options, warn)
+    project = open_server(options.serving(http_sockaddr=http_sockaddr, hostname=hostname), warn)
     log = open_log("queue", project.repository.name, warn)
-    run_daemon(Daemon(project, say=_say, warn=warn, log=log), log, once=once)
+    pages = _bind(project) if http_sockaddr is not None else None
+    serve = pages.serve if pages is not None else None
+    run_daemon(Daemon(project, say=_say, warn=warn, log=log, pages=serve), log, once=once)
     return 0
+
+
+def _bind(project: Project) -> QueuePages:
+    """Take the address before anything starts."""
+    from gitlimmat.web.pages import parse_address
+    from gitlimmat.web.queueserve import open_pages
+
+    pages = open_pages(project)
+    pages.bind(parse_address(project.settings.http_sockaddr), project.settings.hostname)
+    _say(pages.url)
+    return pages
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,7 @@
 
 Layer: web.
 
-    pages = open_pages(session, options)
+    pages = open_pages(open_server(options, warn))
     pages.bind(parse_address("127.0.0.1:8080"), None)
     print(pages.url)
     async with asyncio.TaskGroup() as tasks:
@@ -15,9 +15,8 @@ import asyncio
 
 import msgspec
 
-from gitlimmat.service.project import ConfigUse, Project, open_project
-from gitlimmat.service.queue.session import QueueSession, open_queue
-from gitlimmat.service.request import Request
+from gitlimmat.service.project import Project
+from gitlimmat.service.queue.session import open_queue
 from gitlimmat.web.pages import Pages
 from gitlimmat.web.queueforms import read_proxy
 from gitlimmat.web.queueview import QueueView
@@ -37,17 +36,17 @@ class QueuePages(Pages):
             tasks.create_task(super().serve())
 
 
-def open_pages(session: QueueSession, options: Request) -> QueuePages:
-    """Return the pages of a queue, not yet bound to an address. They have a session of their own.
+def open_pages(project: Project) -> QueuePages:
+    """Return the pages of a server's queue, not yet bound to an address. They have a handle of their own.
 
     Raises: LimmatError when the settings of the queue or of its pages cannot be used.
     """
-    own = open_queue(session.repository, session.warn)
-    read_proxy(own.rules)
-    return QueuePages(QueueView(own, project_of(own, options)))
+    return QueuePages(open_view(project))
 
 
-def project_of(session: QueueSession, options: Request) -> Project:
-    """Return the repository of a queue as the pages of results want it: with its results, without tests."""
-    wanted = msgspec.structs.replace(options, own_config=True)
-    return open_project(wanted, session.warn, config=ConfigUse.NONE)
+def open_view(project: Project) -> QueueView:
+    """Return what is shown of a server's queue, before the first look. Raises: LimmatError, as above."""
+    repository = msgspec.structs.replace(project.repository)  # with a handle of its own
+    session = open_queue(repository, project.warn)
+    read_proxy(session.rules)
+    return QueueView(session, project)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import msgspec
 
@@ -19,7 +19,7 @@ from gitlimmat.git.follow import Follower, News
 from gitlimmat.queue.events import RunOutcome
 from gitlimmat.queue.state import Run
 from gitlimmat.runner.host import Host
-from gitlimmat.service.logfile import Log, guarded
+from gitlimmat.service.logfile import Log, PartFailedError, guarded
 from gitlimmat.service.project import Project
 from gitlimmat.service.queue.notices import Herald
 from gitlimmat.service.queue.passes import Outlook, Passes
@@ -35,11 +35,21 @@ _BRIEFLY_S = 2.0  # whoever only looks who serves, holds the lock for a moment
 
 
 class Daemon:
-    """The bot of one repository. `say` gets a line for each thing it does, `warn` what is wrong."""
+    """The bot of one repository. `say` gets a line for each thing it does, `warn` what is wrong.
+
+    `pages` is run beside it; when that fails, the queue goes on.
+    """
 
     def __init__(
-        self, project: Project, *, say: Callable[[str], None], warn: Callable[[str], None], log: Log
+        self,
+        project: Project,
+        *,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+        log: Log,
+        pages: Callable[[], Coroutine[object, object, None]] | None = None,
     ) -> None:
+        self._pages = pages
         self._project = project
         self._warn = warn
         self._log = log
@@ -119,10 +129,20 @@ class Daemon:
         self._follower = Follower(repository, repository.common_dir, self._hear)
         self._follower.set_files((wake_file(repository),))
         parts = (("following", self._follower.run), ("notify", self._herald.run))
-        return [
+        helpers = [
             tasks.create_task(guarded(name, work, log=self._log, say=self._sayer(name)))
             for name, work in parts
         ]
+        if self._pages is not None:
+            helpers.append(tasks.create_task(self._show(self._pages)))
+        return helpers
+
+    async def _show(self, pages: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Serve pages; when they fail again and again, be without them."""
+        try:
+            await guarded("pages", pages, log=self._log, say=self._sayer("pages"))
+        except PartFailedError as error:
+            self._warn(f"no pages are served any more: {error}")
 
     def _sayer(self, part: str) -> Callable[[str | None], None]:
         return lambda problem: self._warn(problem) if problem else None
