@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import rows
+import rows_queue
 import rows_stored
 import rows_watch
 from sandbox import CommandError, limmat, seal, tell
@@ -39,6 +40,8 @@ MEASUREMENTS: dict[str, Callable[[Workshop], list[Row]]] = {
     "refresh": rows_watch.refresh,
     "page": rows_watch.page,
     "hooks": hooks.commit,
+    "queue": rows_queue.looking,
+    "throughput": rows_queue.throughput,
 }
 
 
