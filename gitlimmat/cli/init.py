@@ -45,28 +45,29 @@ def command(
     if not any(act.said for act in plan.acts):
         printer.line("nothing to undo" if undo else "nothing to do: all is set up")
     if dry:
-        _show(printer, plan)
+        show_plan(printer, plan)
     elif yes or undo or not plan.acts:
         carry_out(plan, printer.line)
-    elif _agreed(printer, plan):
+    elif agreed(printer, plan, "git limmat init --yes"):
         carry_out(plan, lambda line: None)
     else:
         return _NOT_DONE
     return 0
 
 
-def _show(printer: Printer, plan: Plan) -> None:
+def show_plan(printer: Printer, plan: Plan) -> None:
+    """Print what would be done."""
     for act in plan.acts:
         for line in act.said:
             printer.line(line if line.startswith("    ") or not line else f"would {line}")
     printer.stream.flush()
 
 
-def _agreed(printer: Printer, plan: Plan) -> bool:
-    """Show the plan and ask; where nobody can answer, nobody has agreed."""
-    _show(printer, plan)
+def agreed(printer: Printer, plan: Plan, command: str) -> bool:
+    """Show the plan and ask; where nobody can answer, nobody has agreed, and `command` does not ask."""
+    show_plan(printer, plan)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        sys.stderr.write("hint: nothing was done; 'git limmat init --yes' does it\n")
+        sys.stderr.write(f"hint: nothing was done; '{command}' does it\n")
         return False
     sys.stderr.write("Do all this? [y/N] ")
     sys.stderr.flush()

@@ -26,6 +26,7 @@ COMMANDS = (
     *("init", "forget", "gc", "config", "doctor", "list", "log", "notes", "prompt", "help"),
     *("background", "prepush"),
 )
+_GROUP = "queue"
 _FOR_HOOKS = ("background", "prepush")
 _USAGE_ERROR = 129
 _FATAL = 128
@@ -165,7 +166,9 @@ def warn(message: str) -> None:
 
 def _call(arguments: list[str]) -> int:
     name = _command_name(arguments)
-    app = build_app([name] if name in COMMANDS else COMMANDS)
+    app = build_app([name] if name in COMMANDS else () if name == _GROUP else COMMANDS)
+    if name == _GROUP:
+        _add_group(app, arguments)
     command = typer.main.get_command(app)
     if name is None and not {"-h", "--help"} & set(arguments):
         sys.stdout.write(command.get_help(command.make_context("git limmat", ["-h"], resilient_parsing=True)))
@@ -182,6 +185,13 @@ def _call(arguments: list[str]) -> int:
         return _USAGE_ERROR
     sys.stdout.flush()
     return status if isinstance(status, int) else 0
+
+
+def _add_group(app: typer.Typer, arguments: Sequence[str]) -> None:
+    from gitlimmat.cli.queue import build_group
+
+    words = arguments[_command_index(arguments) + 1 :]
+    app.add_typer(build_group(_command_name(words), _guarded), name=_GROUP)
 
 
 def _usage(error: Exception) -> None:

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-_MARK = "# git limmat init"
+INIT, QUEUE_INIT = "git limmat init", "git limmat queue init"
+"""Commands that have lines of their own; neither takes those of the other for its own."""
+
 _JOINED = ", after a line without end"
-_HEADER = re.compile(
-    rb'\[([A-Za-z0-9.-]+)(?: "((?:[^"\\]|\\.)*)")?\] # git limmat init(, after a line without end)?'
-)
-_ENTRY = re.compile(rb'\t([A-Za-z][A-Za-z0-9-]*) = "((?:[^"\\]|\\.)*)" # git limmat init')
-_BARE_ENTRY = re.compile(rb"\t([A-Za-z][A-Za-z0-9-]*) = ([^\"\\#;]*?) # git limmat init")
+_HEADER = rb'\[([A-Za-z0-9.-]+)(?: "((?:[^"\\]|\\.)*)")?\] # %s(, after a line without end)?'
+_ENTRY = rb'\t([A-Za-z][A-Za-z0-9-]*) = "((?:[^"\\]|\\.)*)" # %s'
+_BARE_ENTRY = rb"\t([A-Za-z][A-Za-z0-9-]*) = ([^\"\\#;]*?) # %s"
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+,-]+(?: [A-Za-z0-9_./:@+,-]+)*")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\b": "\\b"}
 _NAMED = {b"n": b"\n", b"t": b"\t", b"b": b"\b"}
@@ -44,7 +45,7 @@ class Entry(NamedTuple):
         return self.key.rpartition(".")[2]
 
 
-def with_entries(text: bytes, entries: Sequence[Entry]) -> bytes:
+def with_entries(text: bytes, entries: Sequence[Entry], *, owner: str = INIT) -> bytes:
     """Return the content of a file with `entries` added at its end."""
     if not entries:
         return text
@@ -56,27 +57,27 @@ def with_entries(text: bytes, entries: Sequence[Entry]) -> bytes:
             section = entry.section
             name, subsection = section
             more = "" if subsection is None else f' "{_escaped_name(subsection)}"'
-            lines.append(f"[{name}{more}] {_MARK}{joined}\n")
+            lines.append(f"[{name}{more}] # {owner}{joined}\n")
             joined = ""
-        lines.append(f"\t{entry.name} = {_value(entry.value)} {_MARK}\n")
+        lines.append(f"\t{entry.name} = {_value(entry.value)} # {owner}\n")
     return text + "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def entries_in(text: bytes) -> list[Entry]:
+def entries_in(text: bytes, *, owner: str = INIT) -> list[Entry]:
     """Return the entries that are ours."""
     found = []
     section = b""
     for line in text.split(b"\n"):
         if line.startswith(b"["):
-            header = _HEADER.fullmatch(line)
+            header = _pattern(_HEADER, owner).fullmatch(line)
             section = b"" if header is None else _key(header[1], header[2])
-        elif section and (entry := _entry(line)) is not None:
+        elif section and (entry := _entry(line, owner)) is not None:
             name, value = entry
             found.append(Entry(_text(section + b"." + name), _text(value)))
     return found
 
 
-def without_entries(text: bytes) -> bytes:
+def without_entries(text: bytes, *, owner: str = INIT) -> bytes:
     """Return the content of a file without what is ours; what others have put into our sections stays."""
     kept: list[bytes] = []
     header: int | None = None  # where the header of one of our sections is, as long as nothing follows it
@@ -85,10 +86,10 @@ def without_entries(text: bytes) -> bytes:
         bare = line.removesuffix(b"\n")
         if bare.startswith(b"["):
             _drop(kept, header)
-            found = _HEADER.fullmatch(bare)
+            found = _pattern(_HEADER, owner).fullmatch(bare)
             header = len(kept) if found else None
             end = len(kept) if found and found[3] else end
-        elif _entry(bare) is not None:
+        elif _entry(bare, owner) is not None:
             continue
         else:
             header = None
@@ -110,12 +111,17 @@ def _drop(kept: list[bytes], header: int | None) -> None:
         kept.pop()
 
 
-def _entry(line: bytes) -> tuple[bytes, bytes] | None:
-    if found := _ENTRY.fullmatch(line):
+def _entry(line: bytes, owner: str) -> tuple[bytes, bytes] | None:
+    if found := _pattern(_ENTRY, owner).fullmatch(line):
         return found[1], re.sub(rb"\\(.)", lambda match: _NAMED.get(match[1], match[1]), found[2])
-    if found := _BARE_ENTRY.fullmatch(line):
+    if found := _pattern(_BARE_ENTRY, owner).fullmatch(line):
         return found[1], found[2]
     return None
+
+
+@lru_cache
+def _pattern(form: bytes, owner: str) -> re.Pattern[bytes]:
+    return re.compile(form % owner.encode())
 
 
 def _value(value: str) -> str:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
-from gitlimmat.git.configlines import Entry, entries_in, with_entries, without_entries
+from gitlimmat.git.configlines import INIT, Entry, entries_in, with_entries, without_entries
 from gitlimmat.git.hooks import OF_ALL_WORKTREES, OF_ONE_WORKTREE
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import ConfigValue
@@ -101,17 +101,19 @@ def includes_of(directory: Path) -> list[Entry]:
     return [Entry(f"includeIf.gitdir:{each}.path", str(directory / "config")) for each in (place, *linked)]
 
 
-def change_of(path: Path, before: bytes, entries: Sequence[Entry], *, last: bool = False) -> list[Act]:
+def change_of(
+    path: Path, before: bytes, entries: Sequence[Entry], *, last: bool = False, owner: str = INIT
+) -> list[Act]:
     """Return what makes `entries`, and nothing else, ours in a file of git's configuration.
 
     With `last`, they are moved to its end even if they are there.
     """
-    present = entries_in(before)
+    present = entries_in(before, owner=owner)
     if sorted(present) == sorted(entries) and not last:
         return []
     check_writable(path)
-    content = with_entries(without_entries(before), entries)
-    if entries_in(content) != list(entries):
+    content = with_entries(without_entries(before, owner=owner), entries, owner=owner)
+    if entries_in(content, owner=owner) != list(entries):
         raise LimmatError(f"cannot change '{path}': its last line is not complete")
     said = [f"set {each.key} = {each.value} in '{path}'" for each in entries if each not in present]
     said += [f"move {each.key} to the end of '{path}'" for each in entries if last and each in present]
