@@ -135,6 +135,19 @@ def _conflict_with_run(where: World) -> None:
     where.execute(where.plan()[0])
 
 
+def _conflicted_before(where: World) -> None:
+    _conflict(where)
+    where.conflicts = set()
+    where.move_target()
+
+
+def _yielding(where: World) -> None:
+    start(where)
+    where.cancel(1, yielding=True)
+    start(where)
+    where.approve(where.open())
+
+
 def _tried(where: World) -> None:
     where.unapprove(1)
     where.unapprove(2)
@@ -175,6 +188,13 @@ SENTENCES: list[tuple[str, dict[str, int], Act, str]] = [
         "conflicts with run {run} of #2, and waits for what becomes of that",
     ),
     (
+        "conflicted before",
+        {},
+        _conflicted_before,
+        "is about to be tested; it conflicted with {base} in a and 2 more",
+    ),
+    ("yielding", {}, _yielding, "is number 2 in line behind #3, as it lets others go first"),
+    (
         "tree closed",
         {},
         lambda where: where.close_tree(5, "the big\nrename"),
@@ -213,8 +233,11 @@ def test_the_first_change_is_explained(setup: dict[str, int], act: Act, text: st
     act(where)
     run = list(where.starts)[-1] if where.starts else ""
     merge = where.merges.get(run, "")[:12]
+    tip = where.tips.get(MAIN, "")[:12]
+    known = where.changes[1].conflict
+    base = known.base[:12] if known is not None else ""
 
-    assert said(where, 1) == text.format(run=run, merge=merge, tip=where.tips.get(MAIN, "")[:12])
+    assert said(where, 1) == text.format(run=run, merge=merge, tip=tip, base=base)
 
 
 def test_what_is_built_on_another_says_so() -> None:

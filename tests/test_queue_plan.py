@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from queue_world import MAIN, STABLE, World, calm, reopen, storm
 
-from gitlimmat.queue.events import Kind, Member, Policy, Rollup, RunOutcome
+from gitlimmat.queue.events import QUEUE, Conflicted, Kind, Member, Policy, Rollup, RunOutcome
 from gitlimmat.queue.fold import fold_change
 from gitlimmat.queue.order import queue_order
 from gitlimmat.queue.plan import plan
@@ -563,6 +563,21 @@ def test_a_try_ends_with_its_head(act: Act, reason: str) -> None:
     (end,) = where.plan()
 
     assert end == End(run=run, changes=(1,), outcome=RunOutcome.CANCELLED, reason=reason)
+
+
+def test_a_try_of_a_change_that_conflicts_ends_with_that() -> None:
+    """Nobody waits for it, also when the conflict is known."""
+    where = world()
+    where.open()
+    where.move_target(MAIN, "theirs")
+    where.conflicts = {frozenset((where.changes[1].head, "theirs"))}
+    head, base = where.changes[1].head, where.tips[MAIN]
+    where.tell(1, Conflicted(actor=QUEUE, at=where.now, head=head, base=base))
+    where.want_try(1)
+    where.settle()
+
+    assert where.changes[1].wanted_try is None
+    assert where.plan() == ()
 
 
 def test_a_try_that_passed_never_lands() -> None:

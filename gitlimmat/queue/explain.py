@@ -17,19 +17,19 @@ from msgspec.structs import replace
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.hold import Hold, broken, hold, is_conflicting, suspected, try_base, try_hold
 from gitlimmat.queue.lane import Fault, Survey, Work, survey
-from gitlimmat.queue.order import in_order
+from gitlimmat.queue.order import in_order, yielding
 from gitlimmat.queue.phrase import because, branch, numbers, one_line, others, run_of, short, span
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, Land, Note, Snapshot, Start
-from gitlimmat.queue.state import Change, Closing, Forge, Run
+from gitlimmat.queue.state import Change, Closing, Conflict, Forge, Run
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """What is known to say anything about any change: made once, for as many as are asked about.
 
     `planned` has the next action of a change, `line` those that may start by target, in order, and `ending`
-    the auto runs that are about to be ended, by change.
+    the auto runs that are about to be ended, by change. `last` are those that let others go first.
     """
 
     snapshot: Snapshot
@@ -38,6 +38,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     planned: Mapping[int, Action]
     line: Mapping[str, tuple[int, ...]]
     ending: Mapping[int, tuple[Work, Fault]]
+    last: frozenset[int]
 
 
 def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
@@ -61,7 +62,15 @@ def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
         for member in work.run.members
         if member.change in work.told and work.told[member.change].is_open
     }
-    return Outlook(snapshot=snapshot, rules=rules, at_work=at_work, planned=planned, line=line, ending=ending)
+    return Outlook(
+        snapshot=snapshot,
+        rules=rules,
+        at_work=at_work,
+        planned=planned,
+        line=line,
+        ending=ending,
+        last=yielding((change for found in ready.values() for change in found), snapshot),
+    )
 
 
 def explain(change: Change, snapshot: Snapshot, rules: Rules, now: float) -> str:
@@ -144,7 +153,8 @@ def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
     """Say how it is with a change that waits for nothing but its turn."""
     if isinstance(action, Start):
         beside = [member.change for member in action.members if member.change != change.id]
-        return f"is about to be tested{f' together with {numbers(beside)}' if beside else ''}"
+        together = f" together with {numbers(beside)}" if beside else ""
+        return f"is about to be tested{together}{_clashed(change)}"
     line = ahead.line.get(change.target, ())
     before = line[: line.index(change.id)] if change.id in line else ()
     batch = suspected(change, ahead.at_work.ground)
@@ -154,10 +164,11 @@ def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
         else f", to be tested in a smaller part than {run_of(batch)}, which {_word(batch)}"
     )
     if before:
-        return f"is number {len(before) + 1} in line behind {numbers(before)}{part}"
+        polite = ", as it lets others go first" if change.id in ahead.last else ""
+        return f"is number {len(before) + 1} in line behind {numbers(before)}{polite}{part}{_clashed(change)}"
     stack = ahead.at_work.lane(change.target).stack
     after = f" after {run_of(stack[-1].run)}" if stack else ""
-    return f"is next in line{after}{part}"
+    return f"is next in line{after}{part}{_clashed(change)}"
 
 
 def _word(run: Run) -> str:
@@ -259,10 +270,22 @@ def _conflict(change: Change, ahead: Outlook) -> str:
     known = change.conflict
     if stack and not is_conflicting(change, snapshot, tip):
         return f"conflicts with {run_of(stack[-1].run)}, and waits for what becomes of that"
-    paths = known.paths if known is not None and known.head == change.head else ()
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    where = f" in {one_line(paths[0])}{more}" if paths else ""
+    where = _where(known) if known is not None and known.head == change.head else ""
     return f"conflicts with {branch(change.target)} at {short(tip)}{where}; rebase it and push"
+
+
+def _where(conflict: Conflict) -> str:
+    paths = conflict.paths
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f" in {one_line(paths[0])}{more}" if paths else ""
+
+
+def _clashed(change: Change) -> str:
+    """Say that a change has not merged before; whether it does now is known when it is tried."""
+    known = change.conflict
+    if known is None or known.head != change.head:
+        return ""
+    return f"; it conflicted with {short(known.base)}{_where(known)}"
 
 
 def _tried(change: Change, ahead: Outlook) -> str:
@@ -271,7 +294,7 @@ def _tried(change: Change, ahead: Outlook) -> str:
         return _awaited_try(change, ahead)
     tried = change.last_try
     if tried is None:
-        return ""
+        return _clashed(change)
     if tried.is_open:
         return f"; its try {tried.run} is at work"
     return f"; its try {tried.run} {'passed' if tried.outcome is RunOutcome.PASSED else _word(tried)}"

@@ -107,13 +107,16 @@ def _shut(change: Change, snapshot: Snapshot) -> Hold | None:
 
 
 def try_hold(change: Change, snapshot: Snapshot, rules: Rules) -> Hold | None:
-    """Return why a try that is wanted cannot start now; None when it can, once there is room."""
+    """Return why a try that is wanted cannot start now; None when it can, once there is room.
+
+    One of a change that is known to conflict starts, so that it ends with that and nobody waits for it.
+    """
     base = try_base(change, snapshot)
     if change.forge is not Forge.OPEN or change.wanted_try is None or change.wanted_try.head != change.head:
         return Hold.CLOSED
     if change.target not in rules.targets or not base:
         return Hold.NO_TARGET
-    if is_conflicting(change, snapshot, base):
+    if is_conflicting(change, snapshot, base) and not _is_recorded(change, base):
         return Hold.CONFLICT
     is_tip = base == snapshot.facts.tips.get(change.target)
     if broken(change.target if is_tip else "", snapshot, base):
@@ -131,6 +134,10 @@ def is_conflicting(change: Change, snapshot: Snapshot, base: str) -> bool:
     """Return whether the head cannot be merged onto `base`, as git says or as a merge has shown."""
     if (change.head, base) in snapshot.facts.conflicts:
         return True
+    return _is_recorded(change, base)
+
+
+def _is_recorded(change: Change, base: str) -> bool:
     known = change.conflict
     return known is not None and (known.head, known.base) == (change.head, base)
 
