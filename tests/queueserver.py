@@ -19,7 +19,7 @@ from gitlimmat.queue.state import Change
 from gitlimmat.service.logfile import Log
 from gitlimmat.service.project import open_server
 from gitlimmat.service.queue.daemon import Daemon
-from gitlimmat.service.queue.session import QueueSession, open_queue, submit
+from gitlimmat.service.queue.session import QueueSession, open_queue, poke, submit
 from gitlimmat.service.request import Request
 from gitlimmat.service.session import run_loop
 from gitlimmat.store.timeline import Addition, head_ref
@@ -83,9 +83,10 @@ class Server:
 
     def add(self, number: int, *events: ChangeEvent) -> None:
         """Add events to the timeline of a change, whatever they say."""
-        timelines = self.session.timelines
-        tip = timelines.load().tips[number]
-        timelines.append([Addition(change=number, events=events, expected=tip)], reason="test")
+        session = self.session
+        tip = session.timelines.load().tips[number]
+        session.timelines.append([Addition(change=number, events=events, expected=tip)], reason="test")
+        poke(session)
 
     def tell(self, number: int | None, command: Command, who: str = "ann") -> Answer:
         """Give a command, which must not be refused."""

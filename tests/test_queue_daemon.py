@@ -31,9 +31,10 @@ def server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
 
 def blocking(tmp_path: Path) -> str:
     """Return a config whose test says that it runs, and then waits until it may end."""
+    wait = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
     return (
         '[[tests]]\nname = "unit"\nshutdown_grace_period_s = 0\n'
-        f'command = "echo $LIMMAT_COMMIT >>{tmp_path}/began; while ! test -e {tmp_path}/go; do sleep 0.02; done"\n'
+        f'command = "echo $LIMMAT_COMMIT >>{tmp_path}/began; {wait}"\n'
     )
 
 
@@ -117,7 +118,8 @@ def test_a_conflict_is_told_once_and_gone_with_a_new_head(server: Server) -> Non
 
     change = server.state(second)
     assert change.status is Status.CONFLICT
-    assert change.conflict is not None and change.conflict.paths == ("file",)
+    assert change.conflict is not None
+    assert change.conflict.paths == ("file",)
     assert server.events(second).count("Conflicted") == 1
     assert len([key for key in change.notices if key.startswith("conflict:")]) == 1
     assert [server.state(number).forge for number in (first, third)] == [Forge.LANDED] * 2

@@ -31,7 +31,7 @@ from gitlimmat.service.sharing import open_sharing
 
 _LOOK_S = 15.0  # a net under what nobody has told us of
 _TURN_S = 0.5
-_BRIEFLY_S = 2.0  # whoever only looks who serves, holds the lock for a moment
+_BRIEFLY_S = 1.0  # whoever only looks who serves, holds the lock for a moment
 
 
 class Daemon:
@@ -165,9 +165,9 @@ class Daemon:
             self._sync(outlook.open)
             for change, notice in outlook.notices:
                 self._herald.tell(outlook.rules.notify, change, notice, outlook.rules.url)
-            if reported or outlook.is_busy:
+            if reported or outlook.is_busy or outlook.notices:
                 continue
-            if once and not self._works and not outlook.notices and not outlook.is_hoping:
+            if once and not self._works and not outlook.is_hoping:
                 return
             await self._wait(outlook)
 

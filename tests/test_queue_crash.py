@@ -1,0 +1,198 @@
+"""Kill -9 of the daemon at each step of a run: all lands once, as it was tested, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Repo
+from queuecrash import KILLED
+from queueserver import Server, make_server
+
+from gitlimmat.queue.events import CancelRequested, Notice, RunStarted
+from gitlimmat.queue.state import Forge, Status
+
+SOAK = os.environ.get("LIMMAT_SOAK") == "1"
+
+ALL_POINTS = (
+    ("before-merge", 1),  # picked, nothing done yet
+    ("after-merge", 1),  # the merge is made, no ref leads there
+    ("before-transaction", 1),
+    ("partly-transaction", 1),  # the run's ref is there, its event is not
+    ("after-transaction", 1),  # started, no job yet
+    ("before-result", 1),  # a job has ended, nobody has kept what it found
+    ("after-result", 1),  # the result is stored, its event is not
+    ("before-report", 1),
+    ("partly-transaction", 2),  # one member of the batch knows how it ended, the other does not
+    ("after-report", 1),
+    ("before-land", 1),  # passed, the target has not moved
+    ("partly-transaction", 3),  # the target has moved, no event says so
+    ("after-land", 1),  # landed, not announced
+    ("before-announce", 1),
+    ("after-announce", 1),  # announced, the command not told
+    ("before-notify", 1),
+)
+OFTEN = {
+    ("after-merge", 1),
+    ("after-transaction", 1),
+    ("after-result", 1),
+    ("before-land", 1),
+    ("after-land", 1),
+}
+POINTS = [each for each in ALL_POINTS if SOAK or each in OFTEN or each[0].startswith("partly")]
+
+
+@pytest.fixture
+def server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
+    """A server whose test writes down each commit that it has passed on."""
+    server = make_server(make_repo, tmp_path)
+    server.base(
+        '[[tests]]\nname = "unit"\n'
+        f'command = "test ! -e bad || exit 1; echo $LIMMAT_COMMIT >>{tmp_path}/tested"\n'
+    )
+    server.set("batch", "2")
+    server.set("notify", "true")
+    return server
+
+
+def crash(server: Server, point: str, nth: int) -> bool:
+    """Serve until a point; return whether it was reached."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(Path(__file__).with_name("queuecrash.py")),
+            str(server.bare.path),
+            point,
+            str(nth),
+        ],
+        env=server.bare.environment | {"PYTHONWARNINGS": "error"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode in (0, KILLED), done.stderr.decode()
+    return done.returncode == KILLED
+
+
+def timelines(server: Server) -> dict[str, str]:
+    """Return the end of each timeline."""
+    listed = server.bare.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/limmat/queue/changes")
+    pairs = (line.split(" ") for line in listed.splitlines())
+    return {name: oid for name, oid in pairs if name.endswith("/meta")}
+
+
+def check_nothing_lost(server: Server, before: dict[str, str]) -> None:
+    """Each timeline still begins with what it had."""
+    for name, oid in before.items():
+        server.bare.git("merge-base", "--is-ancestor", oid, name)
+
+
+def check(server: Server, base: str, tested: Path, good: list[int], bad: list[int]) -> None:
+    """Look at git alone for what landed, and at the timelines for what they say of it."""
+    passed = set(tested.read_text().split()) if tested.exists() else set()
+    landed = server.bare.git("rev-list", "--first-parent", f"{base}..main").split()
+    assert set(landed) <= passed, "something landed untested"
+    parents = Counter(
+        oid for commit in landed for oid in server.bare.git("rev-parse", f"{commit}^@").split()[1:]
+    )
+    assert parents == Counter({server.state(number).head: 1 for number in good})
+    for number in good:
+        change = server.state(number)
+        assert change.forge is Forge.LANDED
+        assert change.landed_as in landed
+        assert server.events(number).count("Landed") == 1
+        assert all(run.outcome is not None for run in change.runs)
+    for number in bad:
+        assert server.state(number).status is Status.FAILED
+    for number in (*good, *bad):
+        check_said_once(server, number)
+    assert not list(server.bare.path.rglob("refs/**/*.lock"))
+    server.bare.git("fsck", "--strict")
+
+
+def check_said_once(server: Server, number: int) -> None:
+    """No notice and no start is there twice, and each run that started has its merge kept."""
+    events = [event for entry in server.session.timelines.entries(number) for event in entry.events]
+    for keys in (
+        [event.key for event in events if isinstance(event, Notice)],
+        [event.run for event in events if isinstance(event, RunStarted)],
+    ):
+        assert len(keys) == len(set(keys))
+    assert not any(isinstance(event, CancelRequested) for event in events)
+    for event in events:
+        if isinstance(event, RunStarted):
+            assert server.bare.git("rev-parse", f"refs/limmat/queue/runs/{event.run}") == event.merge
+
+
+@pytest.mark.parametrize(("point", "nth"), POINTS)
+def test_a_killed_daemon_has_done_each_step_or_not(
+    server: Server, tmp_path: Path, point: str, nth: int
+) -> None:
+    """Wherever it dies, the next one ends what it began: all that is good lands, once, as it was tested."""
+    base = server.tip
+    for turn in range(50 if SOAK else 1):
+        good = [server.change(f"good-{turn}-{place}", "main") for place in range(2)]
+        bad = [server.change(f"bad-{turn}", "main", bad="x")] if turn == 0 else []
+        server.approve(*good, *bad)
+        before = timelines(server)
+
+        assert crash(server, point, nth), "the point was never reached"
+
+        check_nothing_lost(server, before)
+        before = timelines(server)
+        server.serve()
+        check_nothing_lost(server, before)
+        check(server, base, tmp_path / "tested", good, bad)
+        base = server.tip
+
+
+def test_a_daemon_that_is_killed_again_and_again_ends_all(server: Server, tmp_path: Path) -> None:
+    """What it does after a crash may be cut short as well."""
+    chance = random.Random(5)
+    base = server.tip
+    points = [point for point, _ in ALL_POINTS]
+    good: list[int] = []
+    bad: list[int] = []
+    for turn in range(200 if SOAK else 4):
+        good.append(server.change(f"good-{turn}", "main"))
+        server.approve(good[-1])
+        if turn % 3 == 0:
+            bad.append(server.change(f"bad-{turn}", "main", bad="x"))
+            server.approve(bad[-1])
+        before = timelines(server)
+        crash(server, chance.choice(points), chance.randint(1, 4))
+        check_nothing_lost(server, before)
+
+    server.serve()
+
+    check(server, base, tmp_path / "tested", good, bad)
+
+
+def test_a_job_that_kills_the_daemon_is_run_again(server: Server, tmp_path: Path) -> None:
+    """Nothing of the job is left, and its run goes on with the next daemon."""
+    server.repo.git("checkout", "-q", "main")
+    base = server.repo.commit(
+        "killer",
+        **{
+            "limmat.toml": '[[tests]]\nname = "unit"\n'
+            f'command = "test -e {tmp_path}/killed || {{ touch {tmp_path}/killed; kill -9 $PPID; sleep 60; }}'
+            f'; echo $LIMMAT_COMMIT >>{tmp_path}/tested"\n'
+        },
+    )
+    server.repo.git("push", "-q", str(server.bare.path), "main:main")
+    number = server.change("topic", "main")
+    server.approve(number)
+
+    assert crash(server, "before-merge", 99)
+    run = server.state(number).runs[0]
+    assert run.is_open
+    server.serve()
+
+    assert len(server.state(number).runs) == 1
+    check(server, base, tmp_path / "tested", [number], [])
