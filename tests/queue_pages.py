@@ -68,6 +68,19 @@ class QueueRepo:
         )
         return self.session.timelines.open_change(lambda number: (event,), lambda number: ())
 
+    def open_many(self, count: int) -> None:
+        """Open changes from 1 on, all at once, called by their numbers."""
+        head = self.commit("one")
+        additions = [
+            Addition(
+                change=number,
+                events=(Opened(actor="alice", at=NOW, target=MAIN, head=head, title=f"Change {number}"),),
+                expected=None,
+            )
+            for number in range(1, count + 1)
+        ]
+        self.session.timelines.append(additions, reason="a test")
+
     def add(self, number: int | None, *events: ChangeEvent | QueueEvent) -> None:
         """Add events to a timeline."""
         loaded = self.session.timelines.load()

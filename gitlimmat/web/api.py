@@ -200,7 +200,7 @@ async def case_document(
     project, cell, at = site.board.project, site.board.cell(oid, test), asked(request).at
 
     def load() -> tuple[Case, Result | None, bytes | None]:
-        case = find_case(project, oid, test)
+        case = find_case(project, cell, oid, test)
         result = attempt(case, cell, at)
         return case, result, definition_text(project, result, test)
 

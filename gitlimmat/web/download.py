@@ -51,7 +51,7 @@ class Downloads:
             if cell.state is CellState.RUNNING and at is None:
                 commit = find_commit(board.project, oid)
                 return open_running(cell, (commit.id, commit.tree), test, stream)
-            result = attempt(find_case(board.project, oid, test), cell, at)
+            result = attempt(find_case(board.project, cell, oid, test), cell, at)
             return open_output(board.project, result, stream) if result is not None else None
 
         name = f"{test}-{oid[:10]}-{stream}.txt".encode()
@@ -69,7 +69,7 @@ class Downloads:
         names = path[:-1] if path[-1:] == [b""] else path
 
         def found() -> tuple[FullCommit, Directory | File]:
-            case = find_case(project, oid, test)
+            case = find_case(project, cell, oid, test)
             result = attempt(case, cell, at)
             if result is None or result.artifacts is None:
                 raise _NO_ARTIFACT

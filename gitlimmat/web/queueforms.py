@@ -55,6 +55,10 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     header: str
     secret: bytes
 
+    def __repr__(self) -> str:
+        """Return what may stand in a log."""
+        return f"Proxy(header={self.header!r})"
+
     def visitor(self, request: web.BaseRequest) -> Principal | None:
         """Return who asks; None for someone whom the web server has not named, or when it was not it.
 

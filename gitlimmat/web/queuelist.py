@@ -252,8 +252,12 @@ def details_of(run: Run, most: int | None) -> Detail:
 
 
 def open_runs(changes: Iterable[Change]) -> dict[str, Run]:
-    """Return the runs at work by name."""
-    return {run.run: run for change in changes for run in change.runs if run.is_open}
+    """Return the runs at work by name, as the timeline tells them that knows most."""
+    found: dict[str, Run] = {}
+    for run in (run for change in changes for run in change.runs if run.is_open):
+        if run.run not in found or len(run.jobs) > len(found[run.run].jobs):
+            found[run.run] = run
+    return found
 
 
 def people(changes: Iterable[Change]) -> list[str]:

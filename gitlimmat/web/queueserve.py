@@ -15,11 +15,14 @@ import asyncio
 
 import msgspec
 
+from gitlimmat.errors import LimmatError
 from gitlimmat.service.project import Project
 from gitlimmat.service.queue.session import open_queue
 from gitlimmat.web.pages import Pages
 from gitlimmat.web.queueforms import read_proxy
 from gitlimmat.web.queueview import QueueView
+
+_AGAIN_S = 5.0
 
 
 class QueuePages(Pages):
@@ -32,8 +35,18 @@ class QueuePages(Pages):
     async def serve(self) -> None:
         """Answer requests until cancelled, and follow the queue meanwhile."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.view.run())
+            tasks.create_task(self._follow())
             tasks.create_task(super().serve())
+
+    async def _follow(self) -> None:
+        """Follow the queue. While that cannot be done, pages are as old as their last look."""
+        while True:
+            try:
+                await self.view.run()
+            except* (LimmatError, OSError) as errors:
+                self.view.board.say("following", str(errors.exceptions[0]))
+            await asyncio.sleep(_AGAIN_S)
+            self.view.board.say("following", None)
 
 
 def open_pages(project: Project) -> QueuePages:

@@ -73,12 +73,18 @@ def find_commit(project: Project, oid: str) -> FullCommit:
     return commit
 
 
-def find_case(project: Project, oid: str, test: str) -> Case:
-    """Return what is stored about a test on a commit. Raises: RefusedError."""
-    case = read_case(project, find_commit(project, oid), test)
-    if case is None:
+def find_case(project: Project, cell: Cell, oid: str, test: str) -> Case:
+    """Return what is stored about a test on a commit; nothing when it is there for the first time.
+
+    Raises: RefusedError.
+    """
+    commit = find_commit(project, oid)
+    case = read_case(project, commit, test)
+    if case is not None:
+        return case
+    if cell.state is CellState.UNKNOWN:
         raise _NO_TEST
-    return case
+    return Case(commit=commit, test=test, configured=True, standing=None, attempts=(), current=frozenset())
 
 
 def attempt(case: Case, cell: Cell, at: str | None) -> Result | None:
@@ -137,7 +143,7 @@ async def result_page(
 
 
 def _load(project: Project, cell: Cell, oid: str, test: str, newest: str, wanted: Asked) -> Loaded:
-    case = find_case(project, oid, test)
+    case = find_case(project, cell, oid, test)
     shown = attempt(case, cell, wanted.at)
     if shown is not None and (wanted.at is not None or cell.state is CellState.UNKNOWN):
         cell = done(shown, known=True)
