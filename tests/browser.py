@@ -24,6 +24,28 @@ def chromium() -> str:
     return found[0]
 
 
+LOW_CONTRAST = """() => {
+const channel = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const parse = text => text.match(/[0-9.]+/g).map(Number);
+const low = [];
+for (const each of document.querySelectorAll("body *")) {
+    const own = [...each.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || each.closest(".sr, i, svg, .graph, .output") || !each.checkVisibility()) continue;
+    let ground = each;
+    const back = place => parse(getComputedStyle(place).backgroundColor);
+    while (ground.parentElement && back(ground)[3] === 0) ground = ground.parentElement;
+    const a = light(parse(getComputedStyle(each).color));
+    const b = light(back(ground));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const least = each.closest("td.t, .glyph, .dots, .code") ? 3 : 4.5;
+    if (ratio < least) low.push([each.outerHTML.slice(0, 90), ratio]);
+}
+return low;
+}"""
+"""What finds words that cannot be read on their ground: 4.5 to 1 as WCAG 2 has it, 3 to 1 for glyphs."""
+
+
 @contextmanager
 def browsing() -> Iterator[Browser]:
     """Start a browser, and end it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import Watched, browsing
+from browser import LOW_CONTRAST, Watched, browsing
 from conftest import Repo
 from pages import Buttons, Served, begun, observer_of
 from playwright.sync_api import expect
@@ -342,25 +342,6 @@ def test_long_names_leave_room_for_the_rest(browser: Browser, repo: Repo) -> Non
 
 def test_text_has_enough_contrast(browser: Browser, served: Served, board: Board) -> None:
     """Words can be read on their ground in both schemes: 4.5 to 1 as WCAG 2 has it, 3 to 1 for glyphs."""
-    script = """() => {
-        const channel = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-        const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-        const parse = text => text.match(/[0-9.]+/g).map(Number);
-        const low = [];
-        for (const each of document.querySelectorAll("body *")) {
-            const own = [...each.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-            if (!own || each.closest(".sr, i, svg, .graph, .output") || !each.checkVisibility()) continue;
-            let ground = each;
-            const back = place => parse(getComputedStyle(place).backgroundColor);
-            while (ground.parentElement && back(ground)[3] === 0) ground = ground.parentElement;
-            const a = light(parse(getComputedStyle(each).color));
-            const b = light(back(ground));
-            const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-            const least = each.closest("td.t, .glyph, .dots, .code") ? 3 : 4.5;
-            if (ratio < least) low.push([each.outerHTML.slice(0, 90), ratio]);
-        }
-        return low;
-    }"""
     for scheme in ("light", "dark"):
         with Watched(browser, color_scheme=scheme) as seen:
             for url in (
@@ -369,7 +350,7 @@ def test_text_has_enough_contrast(browser: Browser, served: Served, board: Board
                 result_url(served, board, 1, "unit"),
             ):
                 seen.page.goto(url)
-                assert seen.page.evaluate(script) == [], (scheme, url)
+                assert seen.page.evaluate(LOW_CONTRAST) == [], (scheme, url)
 
 
 def test_a_page_follows_jobs_of_other_processes(
