@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from conftest import Repo
 from pages import Answer, Served
 from queue_pages import MAIN, QueueRepo
+from waiting import wait_until
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.model import Commit, Outcome
@@ -211,7 +214,8 @@ def test_results_of_the_tested_commit_have_their_pages(queue: QueueRepo, served:
     assert page.status == 200
     assert "half &lt;way&gt;" in page.text
     assert "running" in served.get(f"/changes/{number}").text
-    assert served.get(f"/commit/{oid}").status == 200
+    assert f'href="/changes/{number}"' in page.text
+    assert f'href="/changes/{number}"' in served.get(f"/commit/{oid}").text
     assert served.get(f"/commit/{oid}/build").status == 200
     assert "waiting for its turn" in served.get(f"/commit/{oid}/build").text
     directory.remove()
@@ -543,6 +547,41 @@ def test_a_damaged_timeline_is_a_problem_and_no_more(queue: QueueRepo, served: S
     assert answer.status == 200
     assert "Good" in answer.text
     assert served.get(f"/changes/{bad}").status in (200, 404)
+
+
+def test_a_broken_setting_is_told_and_the_rest_is_shown(queue: QueueRepo, served: Served) -> None:
+    """The rules from before hold, and the page says so until the setting is mended."""
+    queue.open("One")
+    with served.events("/live") as events:
+        events.until("hello")
+        queue.server.git("config", "limmat.queue.depth", "many")
+        events.until("change")
+        wait_until(lambda: "bad config value" in served.get("/").text, "the fault")
+        assert titles(served.get("/")) == ["One"]
+        assert "bad config value" in served.get("/").text
+        queue.server.git("config", "limmat.queue.depth", "2")
+        wait_until(lambda: "bad config value" not in served.get("/").text, "its end")
+
+
+def test_commands_serve_and_write_pages(queue: QueueRepo, request: pytest.FixtureRequest) -> None:
+    """`queue web` prints a URL that shows the queue, `queue html` says how many pages it wrote."""
+    queue.open("One")
+    assert queue.server.limmat("queue", "html", "out") == "4 pages in 'out'\n"
+    assert (queue.server.path / "out" / "index.html").exists()
+    assert "it has other files" in queue.server.program("queue", "html", "refs").stderr.decode()
+    web = queue.server.start("queue", "web")
+
+    def end() -> None:
+        web.kill()
+        web.communicate()
+
+    request.addfinalizer(end)
+    assert web.stdout is not None
+    url = web.stdout.readline().decode().strip()
+    with urllib.request.urlopen(url) as answer:
+        assert "One" in answer.read().decode()
+    web.send_signal(signal.SIGINT)
+    assert web.wait(20) == 0
 
 
 def test_outcomes_of_jobs_have_looks() -> None:

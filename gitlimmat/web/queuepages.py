@@ -54,6 +54,7 @@ _MOST_RUNS = 20
 _MOST_PARTS = 100
 _MOST_RETRIES = 500
 _MOST_COMMENTS = 100
+_MOST_CHANGES = 8  # beside a commit
 _NO_CHANGE = RefusedError(404, "There is no such change.")
 _NO_PAGE = RefusedError(404, "There is no such page.")
 
@@ -74,6 +75,15 @@ class QueueSite(Site):
     def change(self, number: int) -> str:
         """Return the path of a change's page."""
         return self.url("changes", str(number))
+
+    def changes_of(self, commit: str) -> list[int]:
+        """Return the changes that a commit is a head of, or was tested for; a few of the newest."""
+        found = [
+            change.id
+            for change in self.view.snapshot.changes.values()
+            if commit in change.heads or any(commit in run.commits for run in change.runs)
+        ]
+        return sorted(found, reverse=True)[:_MOST_CHANGES]
 
     def visitor(self, request: web.BaseRequest) -> Principal | None:
         """Return who is logged in."""

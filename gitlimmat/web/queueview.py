@@ -76,6 +76,7 @@ class QueueView:
         self._watched = 0
         self._woken = asyncio.Event()
         self._rules_are_old = False
+        self._fault: str | None = None
         self._tested = Tested(project)
         self._facts = FactReader(project.repository, Suites(project.repository), session.warn)
         self._retries: dict[int, tuple[str, tuple[Retry, ...]]] = {}
@@ -181,8 +182,7 @@ class QueueView:
         project = self.board.project
         if self._rules_are_old:
             self._rules_are_old = False
-            self.rules = read_rules(project.repository)
-            self.session = msgspec.structs.replace(self.session, rules=self.rules)
+            self._read_rules()
         loaded = self.session.timelines.load()
         jobs = running_jobs(project.store.state_dir)
         before = self._seen
@@ -192,9 +192,20 @@ class QueueView:
         facts = self._facts.read(loaded, self.rules)
         return _Seen(loaded=loaded, facts=facts, jobs=jobs, shown=shown)
 
+    def _read_rules(self) -> None:
+        """Read the rules again; those from before hold while they cannot be used."""
+        try:
+            self.rules = read_rules(self.board.project.repository)
+        except LimmatError as error:
+            self._fault = error.message
+            return
+        self._fault = None
+        self.session = msgspec.structs.replace(self.session, rules=self.rules)
+
     def _show(self, seen: _Seen) -> None:
         before, self._seen = self._seen, seen
         self.board.say("queue", None)
+        self.board.say("config", self._fault)
         for number in {**before.loaded.damaged, **seen.loaded.damaged}:
             self.board.say(f"change {number}", seen.loaded.damaged.get(number))
         was = (before.loaded.tips, before.loaded.queue_tip, before.facts)
