@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +20,10 @@ from gitlimmat.model import Outcome
 from gitlimmat.queue.events import QUEUE, Kind, RunOutcome
 from gitlimmat.queue.requests import Cancel, Pause, Resume, Retry, Try, Unapprove
 from gitlimmat.queue.state import Forge, Status
+from gitlimmat.service.queue.runs import Place, live_outputs
 from gitlimmat.service.queue.turn import server as served_by
 from gitlimmat.service.queue.turn import take_turn
+from gitlimmat.service.session import run_loop
 
 FAILING = '[[tests]]\nname = "unit"\ncommand = "test ! -e bad"\n'
 
@@ -344,6 +349,120 @@ def test_a_run_that_takes_too_long_has_timed_out(server: Server, tmp_path: Path)
     assert server.state(number).status is Status.TIMED_OUT
     assert server.tip == base
     assert not (tmp_path / "go").exists()
+
+
+def test_a_clock_that_is_set_ends_no_run(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that passes within a moment is no reason to give up, and neither is one that comes back."""
+    server.base(blocking(tmp_path))
+    server.set("depth", "2")
+    numbers = [server.change(f"c{place}", "main") for place in range(2)]
+    server.approve(*numbers)
+    real = time.time
+
+    def act() -> None:
+        wait_for_file(tmp_path / "began")
+        for days in (1, -2):
+            monkeypatch.setattr(time, "time", lambda days=days: real() + 86400 * days)
+            server.daemon_hears()
+        wait_until(lambda: len((tmp_path / "began").read_text().split()) == 2)
+        (tmp_path / "go").touch()
+        wait_until(lambda: server.state(numbers[1]).forge is Forge.LANDED)
+
+    server.serve_while(act)
+
+    assert [len(server.state(number).runs) for number in numbers] == [1, 1]
+
+
+def test_a_try_on_a_commit_that_is_not_there_ends(server: Server) -> None:
+    """It says so, and is wanted no more."""
+    server.base()
+    number = server.change("topic")
+    server.tell(number, Try(parent="1" * 40))
+
+    server.serve()
+
+    change = server.state(number)
+    assert change.wanted_try is None
+    assert change.conflict is not None
+    assert change.conflict.reason == "there is no commit 111111111111"
+
+
+def test_who_conflicts_is_left_out_of_a_batch_and_told(server: Server) -> None:
+    """The others land together meanwhile."""
+    server.base(PASSING, file="one\n")
+    server.set("batch", "3")
+    bad = server.change("bad-one", file="two\n")
+    server.repo.git("checkout", "-q", "main")
+    server.repo.commit("other", file="three\n")
+    server.repo.git("push", "-q", str(server.bare.path), "main:main")
+    good = [server.change(f"c{place}", "main", **{f"f{place}": "x"}) for place in range(2)]
+    server.approve(bad, *good)
+
+    server.serve()
+
+    assert server.state(bad).status is Status.CONFLICT
+    assert server.events(bad).count("Conflicted") == 1
+    assert len({server.state(number).landed_by for number in good}) == 1
+
+
+def test_inputs_of_tests_are_those_of_the_target(server: Server) -> None:
+    """A test that declares inputs is known only as long as the target has the same ones."""
+    config = (
+        '[[tests]]\nname = "unit"\ncache = "by_tree"\ninputs = ["data/**/*.txt"]\n'
+        'command = "test -e $(dirname $LIMMAT_CONFIG)/data/a/b.txt"\n'
+    )
+    server.base(config, **{"data/a/b.txt": "x", "data/other": "y"})
+    number = server.change("topic")
+    server.approve(number)
+
+    server.serve()
+
+    assert server.state(number).forge is Forge.LANDED
+
+
+def test_a_running_job_can_be_found_by_others(server: Server, tmp_path: Path) -> None:
+    """Where it prints is known to whoever asks, by test and commit."""
+    server.base(blocking(tmp_path).replace("echo $LIMMAT_COMMIT", "echo hello; echo $LIMMAT_COMMIT"))
+    number = server.change("topic")
+    server.approve(number)
+    found: list[str] = []
+
+    def act() -> None:
+        wait_for_file(tmp_path / "began")
+        run = server.state(number).runs[0]
+        directory, job = live_outputs(server.bare.path / "limmat", run)[Place("unit", run.merge)]
+        found.extend((job.test, (directory / "output.txt").read_text()))
+        (tmp_path / "go").touch()
+        wait_until(lambda: server.state(number).forge is Forge.LANDED)
+
+    server.serve_while(act)
+
+    assert found == ["unit", "hello\n"]
+
+
+def test_two_daemons_at_once_do_each_thing_once(server: Server, tmp_path: Path) -> None:
+    """Even without the lock that keeps them apart, what counts is what a ref says."""
+    server.base(f'[[tests]]\nname = "unit"\ncommand = "echo $LIMMAT_COMMIT >>{tmp_path}/ran"\n')
+    numbers = [server.change(f"c{place}", "main") for place in range(4)]
+    server.approve(*numbers)
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2):
+                daemon = server.daemon()
+                tasks.create_task(daemon.serve(once=True))
+                shutil.rmtree(server.bare.path / "limmat" / "queue", ignore_errors=True)
+                await asyncio.sleep(0)  # it has the lock of a file that is gone now
+
+    run_loop(work())
+    server.serve()
+
+    assert [server.events(number).count("Landed") for number in numbers] == [1] * 4
+    landed = server.bare.git("rev-list", "--first-parent", "main").split()[:-1]
+    assert len(landed) == 4
+    assert set(landed) <= set((tmp_path / "ran").read_text().split())
 
 
 def test_a_target_with_broken_tests_is_repaired_by_a_change(server: Server) -> None:

@@ -25,6 +25,7 @@ from gitlimmat.service.queue.notices import Herald
 from gitlimmat.service.queue.passes import Outlook, Passes
 from gitlimmat.service.queue.runs import Ended, RunAtWork, Shop
 from gitlimmat.service.queue.session import wake_file
+from gitlimmat.service.queue.suite import remove_suites
 from gitlimmat.service.queue.turn import Turn, take_turn
 from gitlimmat.service.session import run_loop, with_signals
 from gitlimmat.service.sharing import open_sharing
@@ -74,12 +75,14 @@ class Daemon:
     async def serve(self, *, once: bool) -> None:
         """Serve until stopped; with `once`, until nothing more can be done now.
 
-        Raises: LimmatError when there can be no lock, or, with `once`, when another daemon serves.
+        Raises: LimmatError when there can be no lock, or, with `once`, when another daemon serves or
+        something fails again and again.
         """
         turn = await self._take_turn(once=once)
         if turn is None:
             return
         try:
+            remove_suites(self._project.repository)
             async with Host() as host, asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._shop = Shop(
@@ -168,6 +171,8 @@ class Daemon:
             if reported or outlook.is_busy or outlook.notices:
                 continue
             if once and not self._works and not outlook.is_hoping:
+                if outlook.is_failing:
+                    raise LimmatError("not all could be done", hint="the warnings say why; try again later")
                 return
             await self._wait(outlook)
 

@@ -15,7 +15,7 @@ from typing import assert_never
 from gitlimmat.errors import GitError
 from gitlimmat.git.ancestry import Ancestry
 from gitlimmat.git.merge import AlreadyMerged, Conflict, Merged, make_merge
-from gitlimmat.git.objects import ObjectBatch
+from gitlimmat.git.objects import DamagedObjectError, ObjectBatch, read_commit
 from gitlimmat.git.refs import RefUpdate
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import (
@@ -33,10 +33,13 @@ from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.sentence import sentence
 from gitlimmat.queue.snapshot import Action, End, Land, Note, Start
 from gitlimmat.queue.state import Job, Run
+from gitlimmat.service.queue.clock import SteadyClock
 from gitlimmat.service.queue.facts import FactReader
 from gitlimmat.service.queue.starting import Beginning, merge_spec, missing_heads, run_started
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.store.timeline import TREE_REF, Addition, Loaded, Timelines, run_ref
+
+_SHORT = 12
 
 
 class Executor:
@@ -52,12 +55,14 @@ class Executor:
         timelines: Timelines,
         suites: Suites,
         facts: FactReader,
+        clock: SteadyClock,
         say: Callable[[str], None],
     ) -> None:
         self._repository = repository
         self._timelines = timelines
         self._suites = suites
         self._facts = facts
+        self._clock = clock
         self._say = say
 
     def execute(self, action: Action, loaded: Loaded, rules: Rules) -> None:
@@ -107,6 +112,9 @@ class Executor:
 
     def _start(self, action: Start, loaded: Loaded, rules: Rules) -> None:
         members = [loaded.changes[member.change] for member in action.members]
+        if action.kind is Kind.TRY and (missing := self._missing_base(action)) is not None:
+            self._conflict(action, missing, loaded)
+            return
         batch = ObjectBatch(self._repository)
         try:
             spec = merge_spec(action, members, rules)
@@ -115,6 +123,7 @@ class Executor:
                 case Merged():
                     self._begin(action, made, loaded, rules)
                     batch.confirm()
+                    self._left_out(action, made, loaded)
                 case Conflict():
                     self._conflict(action, made, loaded)
                 case AlreadyMerged():
@@ -127,7 +136,10 @@ class Executor:
     def _begin(self, action: Start, made: Merged, loaded: Loaded, rules: Rules) -> None:
         """Publish a merge and the run that tests it; one that cannot be tested has ended with that."""
         beginning = Beginning(action=action, merge=made.oid, heads=made.heads)
-        started, fault = run_started(self._repository, self._suites, beginning, loaded, rules)
+        deadline = self._clock.now() + rules.timeout_s
+        started, fault = run_started(
+            self._repository, self._suites, beginning, loaded, rules, deadline=deadline
+        )
         events: list[ChangeEvent] = [started]
         if fault is not None:
             outcome, reason = fault
@@ -138,6 +150,22 @@ class Executor:
         refs = [RefUpdate(run_ref(started.run), started.merge, None)]
         refs += missing_heads(self._repository, started.members, loaded)
         self._append(loaded, numbers, *events, refs=refs, reason=f"start run {started.run}")
+
+    def _missing_base(self, action: Start) -> Conflict | None:
+        """Return why nothing can be merged onto what someone has asked for."""
+        try:
+            read_commit(self._repository.objects, action.base)
+        except DamagedObjectError:
+            reason = f"there is no commit {action.base[:_SHORT]}"
+            return Conflict(head=action.members[0].head, reason=reason)
+        return None
+
+    def _left_out(self, action: Start, made: Merged, loaded: Loaded) -> None:
+        """Say of those before the first that was merged that they conflict with the base alone."""
+        order = [member.head for member in action.members]
+        for each in made.left_out:
+            if isinstance(each, Conflict) and order.index(each.head) < order.index(made.heads[0]):
+                self._conflict(action, each, loaded)
 
     def _conflict(self, action: Start, made: Conflict, loaded: Loaded) -> None:
         """Remember that a head does not merge; the change is told once, if it is no news of another run's."""

@@ -95,14 +95,15 @@ class FactReader:
         return self._histories[target].has(oid)
 
     def _faults(self, changes: Iterable[Change], tips: dict[str, str], rules: Rules) -> dict[str, str]:
-        """Return what is wrong with the tests of targets by their name, and of other bases by their id."""
+        """Return what is wrong with the tests of targets by their name, and of other bases by their id.
+
+        A try on a commit that someone has named is not kept waiting for what will not change: it fails.
+        """
         bases = {target: tip for target, tip in tips.items() if target in rules.targets}
         for change in changes:
             run = change.auto
             if run is not None and _may_be_built_on(run):
                 bases[run.merge] = run.merge
-            if change.wanted_try is not None and change.wanted_try.parent:
-                bases[change.wanted_try.parent] = change.wanted_try.parent
         before, self._broken = self._broken, {}
         found = {}
         for name, commit in bases.items():

@@ -20,6 +20,7 @@ from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, Snapshot, Start
 from gitlimmat.queue.state import Change, Job, Run
 from gitlimmat.service.logfile import Log
+from gitlimmat.service.queue.clock import SteadyClock
 from gitlimmat.service.queue.execute import Executor
 from gitlimmat.service.queue.facts import FactReader
 from gitlimmat.service.queue.notices import wanted_notices
@@ -34,18 +35,21 @@ _TIDY_S = 600.0
 _PATIENCE = 3  # failures after which nobody waits for success who has something else to do
 _FOR_EVER_S = 1e9
 _AT_ONCE_S = 0.05
+_TURNS = 50
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """How things are after a pass. `open` are the runs to be at work, None when that cannot be known now.
 
-    `is_busy` says that there may be more to do at once, `is_hoping` that what has failed is tried again soon.
+    `is_busy` says that there may be more to do at once, `is_failing` that something could not be done, and
+    `is_hoping` that it is tried again soon.
     Units: `next_s` is in how many seconds there is something to do by the clock alone.
     """
 
     open: dict[str, Run] | None
     rules: Rules
     is_busy: bool = False
+    is_failing: bool = False
     is_hoping: bool = False
     next_s: float = _FOR_EVER_S
     notices: tuple[tuple[Change, Notice], ...] = ()
@@ -72,12 +76,15 @@ class Passes:
         self.are_rules_due = False
         self._repository = repository
         self._rules = read_rules(repository, warn)
+        if not self._rules.targets:
+            warn("there is no branch to land on: 'limmat.queue.target' names none, and neither does HEAD")
         self._warn = warn
         self._log = log
         self._timelines = Timelines(repository)
         suites = Suites(repository)
         self._facts = FactReader(repository, suites, warn)
-        self._executor = Executor(repository, self._timelines, suites, self._facts, say)
+        self._clock = SteadyClock()
+        self._executor = Executor(repository, self._timelines, suites, self._facts, self._clock, say)
         self._troubles: dict[object, _Trouble] = {}
         self._told: set[str] = set()
         self._announced: dict[int, str] = {}
@@ -91,7 +98,9 @@ class Passes:
             outlook = self._act(loaded)
         except (LimmatError, OSError) as error:
             self._fail("the queue", error)
-            return Outlook(open=None, rules=self._rules, is_hoping=True, next_s=self._due_s())
+            hope = self._troubles["the queue"].count < _PATIENCE
+            due = self._due_s()
+            return Outlook(open=None, rules=self._rules, is_failing=True, is_hoping=hope, next_s=due)
         self._troubles.pop("the queue", None)
         return outlook
 
@@ -101,16 +110,25 @@ class Passes:
         if self._is_waiting(key):
             return False
         try:
-            loaded = self._timelines.load()
-            if run.run in _open_runs(loaded):
-                self._executor.report(run, jobs, end, loaded)
-        except RefMovedError:
-            return False
+            self._report(run, jobs, end)
         except (LimmatError, OSError) as error:
             self._fail(key, error)
             return False
         self._troubles.pop(key, None)
         return True
+
+    def _report(self, run: Run, jobs: Sequence[Job], end: Ended | None) -> None:
+        """Say it, however often others say something meanwhile; a run that is over needs no more words."""
+        for _ in range(_TURNS):
+            loaded = self._timelines.load()
+            if run.run not in _open_runs(loaded):
+                return
+            try:
+                self._executor.report(run, jobs, end, loaded)
+                return
+            except RefMovedError as error:
+                moved = error
+        raise moved
 
     def _read_rules(self) -> None:
         if not self.are_rules_due:
@@ -124,7 +142,7 @@ class Passes:
     def _act(self, loaded: Loaded) -> Outlook:
         for number, why in loaded.damaged.items():
             self._warn_once(f"change {number} is left out: {why}")
-        now = time.time()
+        now = self._clock.now()
         facts = self._facts.read(loaded, self._rules, self._blocked())
         snapshot = Snapshot(changes=loaded.changes, queue=loaded.queue, facts=facts)
         actions = plan(snapshot, self._rules, now)
@@ -132,14 +150,17 @@ class Passes:
         done = [self._do(action, loaded) for action in actions]
         if any(done):
             return Outlook(open=None, rules=self._rules, is_busy=True)
-        notices = self._announce(loaded, now)
+        notices, is_moved = self._announce(loaded, time.time())
         runs = _open_runs(loaded)
-        if not notices and not runs:
+        if not runs:
+            self._clock.set()
             self._tidy()
         deadlines = [run.deadline - now for run in runs.values()]
         return Outlook(
             open=runs,
             rules=self._rules,
+            is_busy=is_moved,
+            is_failing=bool(self._troubles),
             is_hoping=any(trouble.count < _PATIENCE for trouble in self._troubles.values()),
             next_s=min((*deadlines, self._due_s())),
             notices=notices,
@@ -159,9 +180,10 @@ class Passes:
         self._troubles.pop(action, None)
         return True
 
-    def _announce(self, loaded: Loaded, now: float) -> tuple[tuple[Change, Notice], ...]:
-        """Say what is new about changes, and return it."""
+    def _announce(self, loaded: Loaded, now: float) -> tuple[tuple[tuple[Change, Notice], ...], bool]:
+        """Say what is new about changes; return it, and whether others have said something meanwhile."""
         said: list[tuple[Change, Notice]] = []
+        is_moved = False
         for number, change in loaded.changes.items():
             tip = loaded.tips[number]
             if self._announced.get(number) == tip:
@@ -172,6 +194,7 @@ class Passes:
                 try:
                     self._executor.announce(number, notices, loaded)
                 except RefMovedError:
+                    is_moved = True
                     continue
                 except (LimmatError, OSError) as error:
                     self._fail(key, error)
@@ -180,7 +203,7 @@ class Passes:
                 said += [(change, notice) for notice in notices]
             elif not notices:
                 self._announced[number] = tip
-        return tuple(said)
+        return tuple(said), is_moved
 
     def _blocked(self) -> set[tuple[str, str]]:
         """Return what has failed to start and is not to be tried again yet."""

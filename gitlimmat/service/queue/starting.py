@@ -57,15 +57,20 @@ def merge_spec(action: Start, members: Sequence[Change], rules: Rules) -> MergeS
 
 
 def run_started(
-    repository: Repository, suites: Suites, beginning: Beginning, loaded: Loaded, rules: Rules
+    repository: Repository,
+    suites: Suites,
+    beginning: Beginning,
+    loaded: Loaded,
+    rules: Rules,
+    *,
+    deadline: float,
 ) -> tuple[RunStarted, Fault | None]:
     """Return the event that begins a run, and why it is over with that, if it cannot be tested."""
     action = beginning.action
     tests, fault = _tests(suites, beginning, rules)
-    now = time.time()
     started = RunStarted(
         actor=QUEUE,
-        at=now,
+        at=time.time(),
         run=_name(repository, beginning.merge, loaded),
         kind=action.kind,
         target=action.target,
@@ -75,7 +80,7 @@ def run_started(
         after=action.after,
         commits=_commits(repository, beginning, rules),
         tests=tests,
-        deadline=now + rules.timeout_s,
+        deadline=deadline,
         policy=rules.policy,
         repair=action.repair,
     )

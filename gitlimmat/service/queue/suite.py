@@ -122,6 +122,11 @@ def suites_directory(repository: Repository) -> Path:
     return repository.state_dir / "queue" / "suites"
 
 
+def remove_suites(repository: Repository) -> None:
+    """Remove what former daemons have left. Call only while no job runs."""
+    shutil.rmtree(suites_directory(repository), ignore_errors=True)
+
+
 def write_suite(repository: Repository, suite: Suite) -> ConfigFile:
     """Return the config file as a real one, in a directory of its own with the inputs of its tests.
 
