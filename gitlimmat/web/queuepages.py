@@ -36,7 +36,6 @@ from gitlimmat.web.queuelist import (
     Wanted,
     at_work,
     details_of,
-    holds,
     in_line,
     list_changes,
     people,
@@ -184,7 +183,7 @@ def change_page(
         row=page.row,
         change=change,
         told=view.explanation(change),
-        closing=holds(view.snapshot, change),
+        is_held=page.row.is_held or (change.forge is Forge.OPEN and view.snapshot.queue.paused is not None),
         runs=[details_of(run, None if everything else _MOST_PARTS) for run in reversed(runs)],
         comments=change.comments if everything else change.comments[-_MOST_COMMENTS:],
         page=page,
@@ -230,8 +229,11 @@ async def read_change(view: QueueView, change: Change, *, everything: bool) -> C
 async def read_retries(view: QueueView) -> list[Retry]:
     """Read all retries and cancellations."""
     await view.refresh()
-    async with view.held():
-        return await asyncio.to_thread(view.retries)
+    is_complete = False
+    while not is_complete:
+        async with view.held():
+            is_complete = await asyncio.to_thread(view.learn_retries)
+    return view.retries()
 
 
 async def read_tree(view: QueueView) -> tuple[Entry, ...]:

@@ -39,6 +39,7 @@ from gitlimmat.web.queuetested import Shown, Tested
 _ID = re.compile(r"[0-9a-f]{40}")
 _OFTEN_S = 0.5  # while someone watches
 _MOST_COMMITS = 200
+_MOMENT_S = 0.2  # so long may other pages wait
 _NO_QUEUE = Loaded(changes={}, queue=Snapshot(changes={}).queue, tips={}, queue_tip=None)
 
 
@@ -159,19 +160,25 @@ class QueueView:
             return ()
         return tuple(line.commit for line in lines if line.commit is not None)
 
-    def retries(self) -> list[Retry]:
-        """Return all retries and cancellations, the newest first. Blocks, the first time for longer.
+    def learn_retries(self) -> bool:
+        """Read timelines with retries for a moment; return whether all have been read. Blocks.
 
-        Only timelines that have any are read, and again only when they have grown.
+        Only those that have any are read, and again only when they have grown.
         """
-        loaded = self._seen.loaded
+        loaded, end = self._seen.loaded, time.monotonic() + _MOMENT_S
         for number, change in loaded.changes.items():
             tip = loaded.tips[number]
             if self._retries.get(number, ("",))[0] == tip:
                 continue
+            if time.monotonic() > end:
+                return False
             has_any = any(run.is_retired or run.outcome in _ENDED_EARLY for run in change.runs)
             self._retries[number] = tip, tuple(_retries(number, self.entries(number))) if has_any else ()
-        found = [each for number in loaded.changes for each in self._retries[number][1]]
+        return True
+
+    def retries(self) -> list[Retry]:
+        """Return all retries and cancellations that have been read, the newest first."""
+        found = [each for _, of_change in self._retries.values() for each in of_change]
         return sorted(found, key=lambda each: (-each.at, each.change))
 
     def _tell(self, news: News) -> None:
