@@ -303,7 +303,7 @@ def test_long_histories_are_cut_and_can_be_had_whole(queue: QueueRepo, served: S
 
 def test_hostile_words_are_shown_as_text(queue: QueueRepo, served: Served, tmp_path: Path) -> None:
     """Tags, escapes and characters that turn others are shown as what they are, on every page."""
-    number = queue.open(HOSTILE, author="mal<i>lory", body=HOSTILE, topic=HOSTILE)
+    number = queue.open(HOSTILE, author="mal<i>lory\x1b\u202e", body=HOSTILE, topic=HOSTILE)
     queue.add(
         number,
         Commented(actor=HOSTILE, at=1.76e9, text=HOSTILE * 1000),

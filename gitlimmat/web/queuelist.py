@@ -18,7 +18,7 @@ from gitlimmat.queue.events import Kind
 from gitlimmat.queue.order import queue_order
 from gitlimmat.queue.snapshot import Snapshot
 from gitlimmat.queue.state import Change, Closing, Forge, Job, Run, Status
-from gitlimmat.web.queuewords import STATUSES, branch
+from gitlimmat.web.queuewords import STATUSES, branch, visible
 from gitlimmat.web.words import Look
 
 PAGE = 250
@@ -261,8 +261,10 @@ def open_runs(changes: Iterable[Change]) -> dict[str, Run]:
 
 
 def people(changes: Iterable[Change]) -> list[str]:
-    """Return the authors of open changes, sorted."""
-    return sorted({change.author for change in changes if change.forge is Forge.OPEN and change.is_opened})
+    """Return the authors of open changes as they are shown, sorted."""
+    return sorted(
+        {visible(change.author) for change in changes if change.forge is Forge.OPEN and change.is_opened}
+    )
 
 
 def targets(changes: Iterable[Change]) -> list[str]:
@@ -308,7 +310,7 @@ def _accepts(row: Row, wanted: Wanted) -> bool:
         return False
     if wanted.target and wanted.target not in (change.target, branch(change.target)):
         return False
-    if wanted.author and wanted.author != change.author:
+    if wanted.author and wanted.author not in (change.author, visible(change.author)):
         return False
     if not wanted.text:
         return True
