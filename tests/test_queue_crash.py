@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +16,7 @@ import pytest
 from conftest import Repo
 from queuecrash import KILLED
 from queueserver import Server, make_server
+from waiting import is_alive, wait_for_file, wait_until
 
 from gitlimmat.queue.events import CancelRequested, Notice, RunStarted
 from gitlimmat.queue.state import Forge, Status
@@ -194,5 +197,66 @@ def test_a_job_that_kills_the_daemon_is_run_again(server: Server, tmp_path: Path
     assert run.is_open
     server.serve()
 
+    assert len(server.state(number).runs) == 1
+    check(server, base, tmp_path / "tested", [number], [])
+
+
+def test_a_full_disk_is_told_and_waited_for(server: Server, tmp_path: Path) -> None:
+    """While there is no room nothing moves, not by half either; then it goes on, and nobody is blamed."""
+    gate = tmp_path / "gate"
+    config = (server.repo.path / "limmat.toml").read_text()
+    server.repo.git("checkout", "-q", "main")
+    wait = f'command = "echo >{tmp_path}/began; while ! test -e {gate}; do sleep 0.02; done; '
+    base = server.repo.commit("wait", **{"limmat.toml": config.replace('command = "', wait)})
+    server.repo.git("push", "-q", str(server.bare.path), "main:main")
+    number = server.change("topic", "main")
+    server.approve(number)
+    objects, aside = server.bare.path / "objects", tmp_path / "aside"
+    shutil.copytree(objects, aside)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(objects)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("may not mount a small file system")
+
+    def act() -> None:
+        wait_for_file(tmp_path / "began")
+        assert subprocess.run(["cp", "/dev/zero", objects / "filler"], check=False).returncode == 1
+        before = server.bare.git("for-each-ref")
+        gate.touch()
+        wait_until(lambda: any("trying again" in warning for warning in server.warnings))
+        assert server.bare.git("for-each-ref") == before
+        (objects / "filler").unlink()
+        wait_until(lambda: server.state(number).forge is Forge.LANDED)
+
+    try:
+        shutil.copytree(aside, objects, dirs_exist_ok=True)
+        server.serve_while(act)
+        server.serve()
+        check(server, base, tmp_path / "tested", [number], [])
+    finally:
+        subprocess.run(["umount", "-l", str(objects)], check=True)
+
+
+def test_a_signal_ends_the_daemon_and_its_jobs_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    """SIGTERM ends it with status 0; the run stays open, and the next daemon goes on with it."""
+    server.repo.git("checkout", "-q", "main")
+    script = (
+        f"echo $$ >{tmp_path}/pid; test -e {tmp_path}/go || sleep 60; echo $LIMMAT_COMMIT >>{tmp_path}/tested"
+    )
+    base = server.repo.commit("slow", **{"limmat.toml": f'[[tests]]\nname = "unit"\ncommand = "{script}"\n'})
+    server.repo.git("push", "-q", str(server.bare.path), "main:main")
+    number = server.change("topic", "main")
+    server.approve(number)
+
+    with server.bare.start("queue", "serve") as daemon:
+        pid = int(wait_for_file(tmp_path / "pid"))
+        daemon.send_signal(signal.SIGTERM)
+        out, errors = daemon.communicate(timeout=30)
+
+    assert (daemon.returncode, errors) == (0, b"")
+    assert b"#1: " in out
+    assert not is_alive(pid)
+    assert server.state(number).runs[0].is_open
+    (tmp_path / "go").touch()
+    server.bare.limmat("queue", "serve", "--once")
     assert len(server.state(number).runs) == 1
     check(server, base, tmp_path / "tested", [number], [])
