@@ -24,7 +24,7 @@ from gitlimmat.errors import ConfigError, LimmatError
 COMMANDS = (
     *("run", "watch", "web", "test", "get", "artifacts", "status", "show"),
     *("init", "forget", "gc", "config", "doctor", "list", "log", "notes", "prompt", "help"),
-    *("background", "prepush"),
+    *("queue", "background", "prepush"),
 )
 _GROUP = "queue"
 _FOR_HOOKS = ("background", "prepush")
@@ -43,8 +43,11 @@ _OPTIONAL = ("color",)  # global options whose value is only ever a part of the 
 _CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
-    """Return the Typer application with `commands`, each from its module `gitlimmat.cli.<name>`."""
+def build_app(commands: Sequence[str] = COMMANDS, word: str | None = None) -> typer.Typer:
+    """Return the Typer application with `commands`, each from its module `gitlimmat.cli.<name>`.
+
+    Of a group of commands, only the one called `word` is there, if there is one.
+    """
     app = typer.Typer(
         name="git limmat",
         help="Test every commit of a branch, and keep what was learned inside git.",
@@ -58,6 +61,9 @@ def build_app(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     app.callback(invoke_without_command=False)(root_callback())
     for name in commands:
         module = importlib.import_module(f"gitlimmat.cli.{name}")
+        if name == _GROUP:
+            app.add_typer(module.build_group(word, _guarded), name=name)
+            continue
         command: Callable[..., int | None] = module.command
         declare = app.command(
             name, context_settings=CONTEXT, no_args_is_help=False, hidden=name in _FOR_HOOKS
@@ -166,12 +172,13 @@ def warn(message: str) -> None:
 
 def _call(arguments: list[str]) -> int:
     name = _command_name(arguments)
-    app = build_app([name] if name in COMMANDS else () if name == _GROUP else COMMANDS)
-    if name == _GROUP:
-        _add_group(app, arguments)
+    words = arguments[_command_index(arguments) + 1 :]
+    app = build_app([name] if name in COMMANDS else COMMANDS, _command_name(words))
     command = typer.main.get_command(app)
-    if name is None and not {"-h", "--help"} & set(arguments):
-        sys.stdout.write(command.get_help(command.make_context("git limmat", ["-h"], resilient_parsing=True)))
+    if not {"-h", "--help"} & set(arguments) and (name is None or (name == _GROUP and not words)):
+        shown = command if name is None else command.commands[name]  # type: ignore[attr-defined]
+        path = "git limmat" if name is None else f"git limmat {name}"
+        sys.stdout.write(shown.get_help(shown.make_context(path, ["-h"], resilient_parsing=True)))
         sys.stdout.write("\n")
         return _USAGE_ERROR
     try:
@@ -185,13 +192,6 @@ def _call(arguments: list[str]) -> int:
         return _USAGE_ERROR
     sys.stdout.flush()
     return status if isinstance(status, int) else 0
-
-
-def _add_group(app: typer.Typer, arguments: Sequence[str]) -> None:
-    from gitlimmat.cli.queue import build_group
-
-    words = arguments[_command_index(arguments) + 1 :]
-    app.add_typer(build_group(_command_name(words), _guarded), name=_GROUP)
 
 
 def _usage(error: Exception) -> None:

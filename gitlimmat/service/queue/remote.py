@@ -21,8 +21,8 @@ from gitlimmat.service.queue.identity import SHELL_VARIABLE
 VERBS = frozenset(
     {
         *("approve", "unapprove", "try", "retry", "cancel", "yield", "priority", "rollup", "unroll"),
-        *("delegate", "undelegate", "close", "reopen", "comment", "title", "draft", "ready", "retarget"),
-        *("list", "show", "explain", "history", "info", "ping"),
+        *("delegate", "undelegate", "close", "reopen", "comment", "retitle", "draft", "ready", "retarget"),
+        *("list", "show", "explain", "history", "info", "help"),
         *("pause", "resume", "tree-close", "tree-open"),
     }
 )
