@@ -39,9 +39,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _pre_receive(repository: Repository) -> int:
+    from gitlimmat.git.packs import remove_marks_of_dead_pushes
     from gitlimmat.service.queue.guard import parse_pushes, refusals
     from gitlimmat.service.queue.settings import read_rules
 
+    remove_marks_of_dead_pushes(repository)
     text = sys.stdin.buffer.read().decode(errors="surrogateescape")
     found = refusals(repository, read_rules(repository), parse_pushes(text), dict(os.environ))
     for refusal in found:

@@ -7,13 +7,18 @@ Only packs that the caller names are ever rewritten. `git repack` and `git gc` w
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gitlimmat.git.repository import Repository
 
 KEEP_REASON = "limmat"
 """What the mark of a pack says that `ObjectBatch.write` has put there."""
+_PUSHING = re.compile(r"receive-pack ([0-9]{1,10}) on (\S+)")
 _SUFFIXES = (".idx", ".pack", ".rev")  # git removes the index first, too: then nobody opens the pack
 _SAMPLED = "17"  # the directory that git itself counts to guess the number of loose objects
 
@@ -74,6 +79,32 @@ def remove_mark(mark: Path) -> None:
     if not mark.with_suffix(".idx").exists():
         pack.unlink(missing_ok=True)
     mark.unlink(missing_ok=True)
+
+
+def remove_marks_of_dead_pushes(repository: Repository) -> None:
+    """Take off the marks that git receive-pack has put on packs before it was killed.
+
+    While one is there, the same pack cannot be pushed: git (2.47) cannot put its own mark on it, and only
+    that attempt takes it off.
+    """
+    for mark in (repository.common_dir / "objects" / "pack").glob("pack-*.keep"):
+        with suppress(OSError):
+            found = _PUSHING.fullmatch(mark.read_text(errors="replace").strip())
+            if found and found[2] == socket.gethostname() and not _is_process(int(found[1])):
+                mark.unlink()
+
+
+def _is_process(number: int) -> bool:
+    """Whether a process of this number does anything; one that waits to be reaped does not."""
+    try:
+        os.kill(number, 0)
+        with suppress(FileNotFoundError):
+            return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def pack_loose(repository: Repository) -> None:

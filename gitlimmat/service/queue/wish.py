@@ -80,12 +80,16 @@ def _check_history(session: QueueSession, head: str, place: Place) -> tuple[str,
     """
     branch = quote(place.target.removeprefix("refs/heads/"))
     (_, kind), (tip, kind_of_tip) = kinds(session.repository, [head, place.target])
+    if not kind:
+        raise RefusedError(
+            "what is pushed has not arrived",
+            hint="a 'git gc --prune=now' on the server removes what is just coming in; push again",
+        )
     if kind != "commit":
-        what = f"a {kind}" if kind else "nothing that is here"
         hint = (
             "git push origin '<tag>^{commit}:refs/for/<branch>' pushes its commit" if kind == "tag" else None
         )
-        raise RefusedError(f"what is pushed is no commit but {what}", hint=hint)
+        raise RefusedError(f"what is pushed is no commit but a {kind}", hint=hint)
     if kind_of_tip != "commit":
         raise RefusedError(
             f"{branch} does not exist yet, so nothing can be merged into it",
