@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -207,9 +208,13 @@ def test_results_of_the_tested_commit_have_their_pages(queue: QueueRepo, served:
     project = open_server(Request(repo=[queue.server.path]), pytest.fail)
     directory = project.runs.create("unit", Commit(id=oid, tree=oid), oid)
     directory.outputs["output"].write_bytes(b"half <way>\n")
+    done = queue.open("Before")
+    earlier = queue.start(done, run="0123456789ab-2")
+    queue.end_job(done, earlier, "unit")
     served.get("/")
 
     page = served.get(f"/commit/{oid}/unit")
+    assert "of about 3.5 s" in page.text
 
     assert page.status == 200
     assert "half &lt;way&gt;" in page.text
@@ -431,6 +436,20 @@ def test_a_forged_login_is_none(queue: QueueRepo, proxied: Served, headers: dict
     assert "<button id=" not in proxied.get(f"/changes/{number}", **headers).text
     assert proxied.press(f"/changes/{number}", form, **headers).status == 405
     assert queue.session.timelines.load().changes[number].approval is None
+
+
+def test_a_name_that_is_said_twice_is_nobody(queue: QueueRepo, proxied: Served) -> None:
+    """A web server that adds its header to that of the visitor lets nobody choose who he is."""
+    number = queue.open("One")
+    for names in (("bob", "eve"), ("eve", "bob"), ("bob", "bob")):
+        connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=30)
+        connection.putrequest("GET", f"/changes/{number}")
+        connection.putheader(SECRET_HEADER, SECRET)
+        for name in names:
+            connection.putheader("X-Remote-User", name)
+        connection.endheaders()
+        assert "logged in" not in connection.getresponse().read().decode()
+        connection.close()
 
 
 def test_a_form_of_someone_else_is_refused(queue: QueueRepo, proxied: Served) -> None:

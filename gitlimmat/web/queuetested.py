@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gitlimmat.git.commit import FullCommit, read_full_commit
 from gitlimmat.git.graph import Described, GraphLine
-from gitlimmat.queue.state import Job, Run
+from gitlimmat.queue.state import Change, Job, Run
 from gitlimmat.service.board import Board, Cell, CellState, Place
 from gitlimmat.service.cells import done
 from gitlimmat.service.newest import Newest, newest_results
@@ -69,6 +69,18 @@ class Tested:
         return self._commits.get(oid) or read_full_commit(self._project.repository, oid)
 
 
+def usual_times(changes: Iterable[Change], tests: Iterable[str]) -> dict[str, list[float]]:
+    """Return how many seconds the last jobs of each test took that had to run, the latest last."""
+    wanted = set(tests)
+    runs = {run.run: run for change in changes for run in change.runs}
+    found: dict[str, list[float]] = {}
+    for run in sorted(runs.values(), key=lambda run: run.started):
+        for job in run.jobs:
+            if job.test in wanted and not job.known and job.outcome.is_verdict:
+                found.setdefault(job.test, []).append(job.elapsed)
+    return found
+
+
 def _cell(
     commit: FullCommit, test: str, ended: Job | None, newest: Mapping[str, Newest], running: _Jobs
 ) -> Cell:
@@ -81,7 +93,7 @@ def _cell(
     if busy is None:
         return _WAITING
     path, job = busy
-    return Cell(state=CellState.RUNNING, since=job.started, directory=path, elsewhere=True)
+    return Cell(state=CellState.RUNNING, since=job.started, directory=path)
 
 
 def _described(commit: FullCommit) -> Described:

@@ -34,7 +34,7 @@ from gitlimmat.service.queue.suite import Suites
 from gitlimmat.store.runs import RunningJob, running_jobs
 from gitlimmat.store.timeline import Entry, Loaded
 from gitlimmat.web.queuelist import open_runs
-from gitlimmat.web.queuetested import Shown, Tested
+from gitlimmat.web.queuetested import Shown, Tested, usual_times
 
 _ID = re.compile(r"[0-9a-f]{40}")
 _OFTEN_S = 0.5  # while someone watches
@@ -219,6 +219,9 @@ class QueueView:
         if was != (seen.loaded.tips, seen.loaded.queue_tip, seen.facts) or before.loaded is _NO_QUEUE:
             self.snapshot = Snapshot(changes=seen.loaded.changes, queue=seen.loaded.queue, facts=seen.facts)
             self.board.touch()
+        unknown = [test for test in seen.shown.tests if self.board.estimate(test) is None]
+        for test, elapsed in usual_times(seen.loaded.changes.values(), unknown).items() if unknown else ():
+            self.board.learn_elapsed(test, elapsed)
         seen.shown.put(self.board)
 
 
