@@ -657,9 +657,9 @@ def check_autosquash(repo: Repo, base: str, head: str) -> None:
 
 _NAMES = ("a", "b", "d/a", "d/b", "e")
 _STEP = st.tuples(
-    st.sampled_from(("edit", "edit", "edit", "remove", "rename", "mode", "link")),
+    st.sampled_from((*["edit"] * 12, "remove", "rename", "mode", "link")),
     st.sampled_from(_NAMES),
-    st.integers(0, 11),
+    st.integers(0, 29),
     st.sampled_from(_NAMES),
 )
 _MARKS = st.sampled_from(("", "", "fixup", "squash", "amend"))
@@ -671,7 +671,7 @@ _SIDE = st.lists(_COMMIT, min_size=1, max_size=4)
 
 def random_commits(commits: Commits, branch: str, start: str) -> str:
     """Return a stream for `git fast-import` that makes a branch of random commits."""
-    files: Files = {name: ("100644", LINES[: 90 * len(name)]) for name in _NAMES[:4]}
+    files: Files = {name: ("100644", LINES + name) for name in _NAMES[:4]}
     lines = [f"reset refs/heads/{branch}\n" + (f"from {start}\n" if start else "") + "\n"]
     for number, (steps, mark, target) in enumerate(commits):
         for kind, name, place, other in steps:
@@ -690,11 +690,12 @@ def random_commits(commits: Commits, branch: str, start: str) -> str:
 
 
 def _stepped(files: Files, kind: str, name: str, place: int, other: str, branch: str) -> Files:
-    mode, text = files.get(name, ("100644", LINES[:100]))
+    mode, text = files.get(name, ("100644", LINES))
     match kind:
         case "edit":
             lines = text.splitlines(keepends=True)
-            lines[place % max(len(lines), 1) : place % max(len(lines), 1) + 1] = [f"{branch} {place}\n"]
+            own = place if place % 10 == 0 else place // 2 + 15 * (branch == "topic")  # mostly apart
+            lines[own : own + 1] = [f"{branch} {place}\n"]
             return files | {name: (mode, "".join(lines))}
         case "remove":
             return {each: what for each, what in files.items() if each != name} if len(files) > 1 else files
