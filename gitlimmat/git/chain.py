@@ -7,8 +7,10 @@ Read object by object with libgit2: 100,000 commits of a pack take less than a s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from gitlimmat.git.loose import CutObjectError, LooseObjects
 from gitlimmat.git.objects import DamagedObjectError
 
 if TYPE_CHECKING:
@@ -41,18 +43,24 @@ def read_chain(objects: pygit2.Repository, tip: str, known: str | None = None) -
     import pygit2
 
     links: list[Link] = []
-    oid, read = tip, objects.read
+    oid, read, loose = tip, objects.read, LooseObjects(objects.path)
     while oid and oid != known:
         try:
-            kind, raw = read(oid)
-        except (KeyError, ValueError, pygit2.GitError) as error:
+            found = loose.read(oid)
+            is_commit, raw = (found.kind == b"commit", found.data) if found else _read(read, oid)
+        except (KeyError, ValueError, pygit2.GitError, CutObjectError) as error:
             raise DamagedObjectError(f"cannot read commit '{oid}': {error}") from error
-        if kind != _COMMIT:
+        if not is_commit:
             raise DamagedObjectError(f"cannot read commit '{oid}': it is something else")
         links.append(Link(oid, raw.partition(b"\n\n")[2]))
         oid = raw[_ID].decode() if raw[_PARENT] == b"parent " else ""
     links.reverse()
     return Chain(tuple(links), bool(oid) and oid == known)
+
+
+def _read(read: Callable[[str], tuple[int, bytes]], oid: str) -> tuple[bool, bytes]:
+    kind, raw = read(oid)
+    return kind == _COMMIT, raw
 
 
 def commit_text(*, tree: str, parent: str | None, name: str, email: str, at: float, message: bytes) -> bytes:
