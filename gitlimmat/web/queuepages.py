@@ -115,7 +115,7 @@ async def answer(
     match segments:
         case [] | [b""]:
             await site.view.refresh()
-            return html(queue_page(site, read_wanted(request.query), site.visitor(request)))
+            return html(_queue(site, read_wanted(request.query), site.visitor(request)))
         case [b"changes", number]:
             change = await _change(site, number)
             everything = "all" in request.query
@@ -275,6 +275,13 @@ async def change_document(site: QueueSite, change: Change) -> queueapi.ApiChange
         commits=commits,
         events=queueapi.event_entries(entries),
     )
+
+
+def _queue(site: QueueSite, wanted: Wanted, visitor: Principal | None) -> str:
+    """Return the list; all who look at the whole of it at the same moment get the same."""
+    if visitor is None and wanted == Wanted():
+        return site.once("queue", 1, lambda: queue_page(site, wanted, None))
+    return queue_page(site, wanted, visitor)
 
 
 async def _document(site: QueueSite, segments: Sequence[bytes], request: web.BaseRequest) -> object:

@@ -96,6 +96,7 @@ class QueueView:
                 self.board.say("queue", str(error))
                 return
             self._show(seen)
+            await asyncio.sleep(0)  # the board tells, and has another version, before anything is rendered
 
     async def run(self) -> None:
         """Follow the queue until cancelled."""
