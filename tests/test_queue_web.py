@@ -165,6 +165,8 @@ def test_every_column_sorts_and_every_status_has_a_look() -> None:
     assert set(STATUSES) == set(Status)
     for column in ("number", "status", "mergeable", "title", "author", "approved", "priority", "rollup"):
         assert read_wanted({"sort": f"-{column}"}).sort == f"-{column}"
+    assert read_wanted({"status": "try-passed"}) == read_wanted({"status": "try passed"})
+    assert read_wanted({"status": "timed-out"}).status == Status.TIMED_OUT
 
 
 def test_landed_changes_are_there_when_asked_for(queue: QueueRepo, served: Served) -> None:

@@ -25,6 +25,8 @@ PAGE = 250
 """So many changes are on one page, unless all are asked for."""
 _LONGEST = 200
 _RANK = {status: rank for rank, status in enumerate(STATUSES)}
+_NAMES = {name: status.value for status in Status for name in (status.value, status.value.replace(" ", "-"))}
+_NAMES["all"] = "all"
 _MERGEABLE = {"no": 0, "": 1, "yes": 2}
 
 
@@ -127,11 +129,11 @@ class AtWork(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_wanted(query: Mapping[str, str]) -> Wanted:
     """Return what a query asks for; nonsense counts as nothing."""
-    status, sort, group = (query.get(name, "") for name in ("status", "sort", "group"))
+    sort, group = query.get("sort", ""), query.get("group", "")
     page = query.get("page", "1")
     return Wanted(
         text=query.get("filter", "").strip()[:_LONGEST],
-        status=status if status == "all" or status in set(Status) else "",
+        status=_NAMES.get(query.get("status", ""), ""),
         target=query.get("target", "")[:_LONGEST],
         author=query.get("author", "")[:_LONGEST],
         sort=sort if sort.removeprefix("-") in COLUMNS else "",
