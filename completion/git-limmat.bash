@@ -57,6 +57,28 @@ __git_limmat_kind () {
 	gc:--count) kind='nothing' ;;
 	list:--test) kind='test' ;;
 	help:--completion) kind='bash zsh fish' ;;
+	queue:--by) kind='nothing' ;;
+	queue:-p|queue:--priority) kind='nothing' ;;
+	queue:--rollup) kind='always maybe iffy never' ;;
+	queue:--note) kind='nothing' ;;
+	queue:--level) kind='try review' ;;
+	queue:-t|queue:--test) kind='test' ;;
+	queue:--parent) kind='nothing' ;;
+	queue:-m|queue:--message) kind='nothing' ;;
+	queue:--body) kind='nothing' ;;
+	queue:-F|queue:--file) kind='file' ;;
+	queue:--status) kind='nothing' ;;
+	queue:--target) kind='nothing' ;;
+	queue:--author) kind='nothing' ;;
+	queue:--remote) kind='nothing' ;;
+	queue:--policy) kind='merge linear squash autosquash' ;;
+	queue:--identity) kind='os shell gitolite http' ;;
+	queue:--reviewer) kind='nothing' ;;
+	queue:--admin) kind='nothing' ;;
+	queue:--tryer) kind='nothing' ;;
+	queue:--url) kind='nothing' ;;
+	queue:--http-sockaddr) kind='nothing' ;;
+	queue:--hostname) kind='nothing' ;;
 	*) return 1 ;;
 	esac
 }
@@ -73,7 +95,7 @@ __git_limmat_complete () {
 		done < <(__git_limmat_tests "$config")
 		;;
 	revision) cur=$2 __git_complete_revlist ;;
-	page) __gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml tutorial" "" "$2" ;;
+	page) __gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help queue format limmat.toml tutorial" "" "$2" ;;
 	directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$2")) ;;
 	file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$2")) ;;
 	command) COMPREPLY=($(compgen -c -S ' ' -- "$2")) ;;
@@ -150,13 +172,14 @@ _git_limmat () {
 		notes) options='--rebuild --dry-run' ;;
 		prompt) options='--sh' ;;
 		help) options='--text --completion' ;;
+		queue) options='--by --priority --rollup --note --repair --level --test --parent --cancel --message --body --file --status --target --author --all --json --remote --yes --dry-run --undo --policy --identity --reviewer --admin --tryer --url --once --http-sockaddr --hostname' ;;
 		esac
 		__gitcomp "$options --repo --config --result-db --worktree-prefix --worktree-dir --num-worktrees --git-binary --color= --tests --skip-test --help"
 		return
 		;;
 	esac
 	if [ -z "$command" ]; then
-		__gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help"
+		__gitcomp "run watch web test get artifacts status show init forget gc config doctor list log notes prompt help queue"
 		return
 	fi
 	case "$command:$position" in
@@ -177,6 +200,7 @@ _git_limmat () {
 	list:*) kind='revision' ;;
 	log:*) kind='revision' ;;
 	help:0) kind='page' ;;
+	queue:0) kind='approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html' ;;
 	*) COMPREPLY=(); return ;;
 	esac
 	__git_limmat_complete "$kind" "$cur"

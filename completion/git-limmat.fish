@@ -75,10 +75,10 @@ function __git_limmat_revisions
 end
 
 function __git_limmat_pages
-    string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list log notes prompt help format limmat.toml tutorial'
+    string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list log notes prompt help queue format limmat.toml tutorial'
 end
 
-set -g __git_limmat_valued :-r :--repo :-c :--config :--result-db :--worktree-prefix :--worktree-dir :--num-worktrees :--git-binary :--tests :--skip-test run:-x run:--exec run:-j run:--jobs watch:-x watch:--exec watch:-j watch:--jobs watch:--http-sockaddr watch:--hostname web:--http-sockaddr web:--hostname gc:--size gc:--age gc:--count list:--test help:--completion
+set -g __git_limmat_valued :-r :--repo :-c :--config :--result-db :--worktree-prefix :--worktree-dir :--num-worktrees :--git-binary :--tests :--skip-test run:-x run:--exec run:-j run:--jobs watch:-x watch:--exec watch:-j watch:--jobs watch:--http-sockaddr watch:--hostname web:--http-sockaddr web:--hostname gc:--size gc:--age gc:--count list:--test help:--completion queue:--by queue:-p queue:--priority queue:--rollup queue:--note queue:--level queue:-t queue:--test queue:--parent queue:-m queue:--message queue:--body queue:-F queue:--file queue:--status queue:--target queue:--author queue:--remote queue:--policy queue:--identity queue:--reviewer queue:--admin queue:--tryer queue:--url queue:--http-sockaddr queue:--hostname
 complete -c git-limmat -f
 complete -c git-limmat -n '__git_limmat_at log' -a '(complete -C "git log "(commandline -ct))'
 complete -c git-limmat -n 'not __git_limmat_at' -s V -l version -d 'Print the version'
@@ -100,6 +100,7 @@ complete -c git-limmat -n 'not __git_limmat_at' -a log -d 'Show the log of git w
 complete -c git-limmat -n 'not __git_limmat_at' -a notes -d 'Compare the notes that \'git log\' shows with the results'
 complete -c git-limmat -n 'not __git_limmat_at' -a prompt -d 'Print a word about HEAD for the prompt of a shell'
 complete -c git-limmat -n 'not __git_limmat_at' -a help -d 'Show a page of the manual'
+complete -c git-limmat -n 'not __git_limmat_at' -a queue -d 'Test changes merged with what they will land on, and land those that pass'
 complete -c git-limmat -s r -l repo -x -a '(__fish_complete_directories)' -d 'Use the repository in DIR'
 complete -c git-limmat -s c -l config -x -a '(__fish_complete_path)' -d 'Read tests from FILE'
 complete -c git-limmat -l result-db -x -a '(__fish_complete_directories)' -d 'Keep results in a bare repository at DIR'
@@ -188,3 +189,34 @@ complete -c git-limmat -n '__git_limmat_at prompt' -l sh -d 'Print functions for
 complete -c git-limmat -n '__git_limmat_at help' -l text -d 'Print plain text, also where man is there'
 complete -c git-limmat -n '__git_limmat_at help' -l completion -x -a 'bash zsh fish' -d 'Print the completion of bash, zsh or fish'
 complete -c git-limmat -n '__git_limmat_at help 0' -a '(__git_limmat_pages)'
+complete -c git-limmat -n '__git_limmat_at queue' -l by -x -d 'Approve in the name of others'
+complete -c git-limmat -n '__git_limmat_at queue' -s p -l priority -x -d 'Set its priority, too'
+complete -c git-limmat -n '__git_limmat_at queue' -l rollup -x -a 'always maybe iffy never' -d 'Whether it is tested together with others'
+complete -c git-limmat -n '__git_limmat_at queue' -l note -x -d 'Why it has that mode'
+complete -c git-limmat -n '__git_limmat_at queue' -l repair -d 'Take its tests from the change itself (for admins)'
+complete -c git-limmat -n '__git_limmat_at queue' -l level -x -a 'try review' -d 'What is allowed: review, or try'
+complete -c git-limmat -n '__git_limmat_at queue' -s t -l test -x -a '(__git_limmat_tests)' -d 'Only this test, or glob (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -l parent -x -d 'Merge with this commit, not with the tip'
+complete -c git-limmat -n '__git_limmat_at queue' -l cancel -d 'Stop the try instead'
+complete -c git-limmat -n '__git_limmat_at queue' -s m -l message -x -d 'Say why (repeatable: a paragraph each)'
+complete -c git-limmat -n '__git_limmat_at queue' -l body -x -d 'What more is to be said of it'
+complete -c git-limmat -n '__git_limmat_at queue' -s F -l file -x -a '(__fish_complete_path)' -d 'Read it from FILE, - for stdin'
+complete -c git-limmat -n '__git_limmat_at queue' -l status -x -d 'Only those that are so (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -l target -x -d 'Only those for it (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -l author -x -d 'Only those of NAME (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -s a -l all -d 'Also those that landed or were closed'
+complete -c git-limmat -n '__git_limmat_at queue' -l json -d 'Print one JSON document'
+complete -c git-limmat -n '__git_limmat_at queue' -l remote -x -d 'Show what was fetched of the queue of that remote'
+complete -c git-limmat -n '__git_limmat_at queue' -s y -l yes -d 'Do it without asking'
+complete -c git-limmat -n '__git_limmat_at queue' -s n -l dry-run -d 'Only show what would be done'
+complete -c git-limmat -n '__git_limmat_at queue' -l undo -d 'Take back what was done; timelines stay'
+complete -c git-limmat -n '__git_limmat_at queue' -l policy -x -a 'merge linear squash autosquash' -d 'How a change becomes commits'
+complete -c git-limmat -n '__git_limmat_at queue' -l identity -x -a 'os shell gitolite http' -d 'How the server knows people'
+complete -c git-limmat -n '__git_limmat_at queue' -l reviewer -x -d 'Let NAME approve changes (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -l admin -x -d 'Let NAME do everything (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -l tryer -x -d 'Let NAME ask for tries (repeatable)'
+complete -c git-limmat -n '__git_limmat_at queue' -l url -x -d 'Where the pages are'
+complete -c git-limmat -n '__git_limmat_at queue' -l once -d 'End when nothing more can be done now, instead of waiting'
+complete -c git-limmat -n '__git_limmat_at queue' -l http-sockaddr -x -d 'Serve pages at this address'
+complete -c git-limmat -n '__git_limmat_at queue' -l hostname -x -d 'Call this host so in links'
+complete -c git-limmat -n '__git_limmat_at queue 0' -a 'approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html'

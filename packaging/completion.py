@@ -61,20 +61,34 @@ def read_commands() -> tuple[tuple[Option, ...], tuple[Command, ...]]:
     """Return the global options, and all commands that are not hidden."""
     app = typer.main.get_command(build_app(COMMANDS))
     shown = [each for each in app.commands.values() if not each.hidden]  # type: ignore[attr-defined]
-    commands = tuple(
-        Command(
-            name=each.name,
-            summary=_sentence(each.help),
-            options=tuple(
-                _option(p) for p in each.params if p.param_type_name == "option" and p.name not in NAMES
-            ),
-            arguments=tuple(_kind(p) for p in each.params if p.param_type_name == "argument"),
-            repeated=any(p.nargs == -1 for p in each.params),
-        )
-        for each in shown
-    )
+    commands = tuple(_group(each) if hasattr(each, "commands") else _command(each) for each in shown)
     everywhere = tuple(_option(p) for p in app.params if not p.hidden and p.name != "version")
     return (*everywhere, Option(("-h", "--help"), "Show the options", None, "", (), False)), commands
+
+
+def _command(each: typer.core.TyperCommand) -> Command:
+    return Command(
+        name=each.name or "",
+        summary=_sentence(each.help),
+        options=tuple(
+            _option(p) for p in each.params if p.param_type_name == "option" and p.name not in NAMES
+        ),
+        arguments=tuple(_kind(p) for p in each.params if p.param_type_name == "argument"),
+        repeated=any(p.nargs == -1 for p in each.params),
+    )
+
+
+def _group(group: typer.core.TyperGroup) -> Command:
+    """Return a group as one command: the first argument is one of its commands, options are those of all."""
+    below = [_command(each) for each in group.commands.values()]
+    options: dict[tuple[str, ...], Option] = {}
+    taken: set[str] = set()
+    for option in (option for each in below for option in each.options):
+        if not taken & set(option.spellings):
+            options[option.spellings] = option
+            taken |= set(option.spellings)
+    words = tuple(each.name for each in below)
+    return Command(group.name or "", _sentence(group.help), tuple(options.values()), (("", words),), False)
 
 
 def pages(commands: tuple[Command, ...]) -> tuple[str, ...]:

@@ -18,9 +18,11 @@ from conftest import Repo
 
 from gitlimmat.cli.main import COMMANDS, build_app
 from gitlimmat.cli.options import NAMES
+from gitlimmat.cli.queue import COMMANDS as QUEUE
 from gitlimmat.config.settings import SETTINGS
 from gitlimmat.model import Outcome
 from gitlimmat.service.lookup import EXIT_STATUS
+from gitlimmat.service.queue.settings import KEYS
 
 MAN = Path(__file__).parent.parent / "man"
 PAGES = sorted(MAN.glob("man[1-8]/*.[1-8]"))
@@ -38,6 +40,7 @@ ORDER = (
     ),
     *("FILES", "DIFFERENCES TO LIMMAT", "EXAMPLES", "SEE ALSO"),
 )
+QUEUE_COMMANDS = re.compile(r"(?m)^git limmat queue \(?([a-z|-]+)")
 SERVES = re.compile(r"git limmat (watch|web)\b")
 """Commands that go on until Ctrl-C. They have started when the first line is there."""
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][a-z-]*")
@@ -86,7 +89,9 @@ def page_of(name: str | None) -> Path:
 def parameters(name: str | None) -> tuple[set[str], set[str]]:
     """Return the options of a command as spelled, and the words its arguments are called by."""
     command = typer.main.get_command(build_app([name] if name else COMMANDS))
-    found = command.commands[name].params if name else command.params  # type: ignore[attr-defined]
+    shown = command.commands[name] if name else command  # type: ignore[attr-defined]
+    below = getattr(shown, "commands", {}).values() if name else ()
+    found = [parameter for each in (shown, *below) for parameter in each.params]
     options = {
         spelling
         for each in found
@@ -193,6 +198,16 @@ def test_the_overview_has_every_setting() -> None:
     assert sorted(explained) == sorted(setting.key for setting in SETTINGS)
     variables = set(re.findall(r"LIMMAT_\w+", " ".join(tags(page["ENVIRONMENT"]))))
     assert variables == {setting.variable for setting in SETTINGS if setting.variable}
+
+
+def test_the_page_of_the_queue_has_every_command_and_setting() -> None:
+    """Each command has its line in the synopsis, each key its item."""
+    page = sections(page_of("queue"))
+    named = " ".join(QUEUE_COMMANDS.findall(page["SYNOPSIS"]))
+    keys = re.findall(r"limmat\.queue\.(\w+)", " ".join(tags(page["CONFIGURATION"])))
+
+    assert set(re.split(r"[ |]", named)) == set(QUEUE)
+    assert sorted(keys) == sorted(KEYS)
 
 
 def test_the_overview_tells_the_precedence_of_sources() -> None:
