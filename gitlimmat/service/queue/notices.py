@@ -111,7 +111,7 @@ class Herald:
             "LIMMAT_QUEUE_STATUS": str(change.status),
             "LIMMAT_QUEUE_MESSAGE": notice.text,
             "LIMMAT_QUEUE_REPOSITORY": str(self._repository.common_dir),
-            "LIMMAT_QUEUE_URL": f"{url}/queue/{change.id}" if url else "",
+            "LIMMAT_QUEUE_URL": f"{url}/changes/{change.id}" if url else "",
         }
         return {name: _passable(text) for name, text in words.items()}
 
