@@ -193,7 +193,9 @@ def _check_people(values: dict[str, list[str]], stated: dict[str, list[str]], to
 
 def _branch(repository: Repository, name: str) -> str:
     target = name if name.startswith("refs/") else f"{_HEADS}{name}"
-    if not target.startswith(_HEADS) or not repository.git.succeeds("check-ref-format", target):
+    short = target.removeprefix(_HEADS)
+    done = repository.git.run(["check-ref-format", "--branch", short])
+    if not target.startswith(_HEADS) or os.fsdecode(done.stdout).removesuffix("\n") != short:
         raise UsageError(f"{quote(name)} is not the name of a branch")
     return target
 
