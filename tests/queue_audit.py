@@ -111,7 +111,7 @@ class Audit:
         runs = self._runs()
         self._check_runs(runs, refs)
         self._check_target(start, runs)
-        self._check_said(start)
+        self._check_said()
         broken = self._git("fsck", "--connectivity-only", "--no-dangling", check=False)
         self._expect(not broken.strip(), f"git fsck says: {broken.strip()[:200]}")
         return self.faults
@@ -360,9 +360,9 @@ class Audit:
             member.step(event)
             has_passed = has_passed or (event["type"] == "run-ended" and event.get("run") == run)
 
-    def _check_said(self, start: str) -> None:
+    def _check_said(self) -> None:
         """What a timeline says has landed is on the target."""
-        own = set(self._git("rev-list", "--first-parent", f"{start}..{self.target}").split())
+        own = set(self._git("rev-list", "--first-parent", self.target).split())
         everything = set(self._git("rev-list", self.target).split())
         for timeline in self.timelines.values():
             for event in timeline.events:

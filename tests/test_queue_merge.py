@@ -425,6 +425,18 @@ def test_an_older_git_is_refused(repo: Repo, tmp_path: Path) -> None:
         check_can_merge(git_at(repo.path, binary=binary))
 
 
+def test_a_queue_says_at_once_that_its_git_is_too_old(make_repo: Callable[..., Repo], tmp_path: Path) -> None:
+    """Before anybody waits for a change to land."""
+    fake = tmp_path / "git"
+    real = shutil.which("git")
+    fake.write_text(f'#!/bin/sh\n[ "$1" = version ] && exec echo git version 2.36.1\nexec {real} "$@"\n')
+    fake.chmod(0o755)
+    bare = make_repo("server.git", "--bare")
+    done = bare.program("queue", "serve", "--once", "--git-binary", str(fake))
+    assert done.returncode == 128
+    assert b"git version 2.36.1 is too old\nhint: a queue needs git 2.38 or newer" in done.stderr
+
+
 def test_a_gc_takes_nothing_that_is_kept(repo: Repo) -> None:
     """What a batch has written stays through a gc until a ref leads there."""
     repo.commit("main", a=LINES)

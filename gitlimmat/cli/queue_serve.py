@@ -13,6 +13,7 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.options import Hostname, HttpSockaddr
+from gitlimmat.git.scratch import check_can_merge
 from gitlimmat.service.logfile import open_log
 from gitlimmat.service.project import Project, open_server
 from gitlimmat.service.queue.daemon import Daemon, run_daemon
@@ -37,6 +38,7 @@ def command(
     pages of 'git limmat queue web', and prints their URL.
     """
     project = open_server(options.serving(http_sockaddr=http_sockaddr, hostname=hostname), warn)
+    check_can_merge(project.repository.git)
     log = open_log("queue", project.repository.name, warn)
     pages = _bind(project) if http_sockaddr is not None else None
     serve = pages.serve if pages is not None else None
