@@ -36,6 +36,7 @@ class Server:
         self.repo = repo
         self.lines: list[str] = []
         self.warnings: list[str] = []
+        self.git_binary: str | None = None
         for key in ("admin", "reviewer", "tryer"):
             self.set(key, "root" if key == "admin" else "ann")
 
@@ -120,7 +121,8 @@ class Server:
 
     def daemon(self) -> Daemon:
         """Return a daemon that is not at work yet."""
-        project = open_server(Request(repo=[self.bare.path]), self.warnings.append)
+        request = Request(repo=[self.bare.path], git_binary=self.git_binary)
+        project = open_server(request, self.warnings.append)
         log = Log(self.bare.path / "daemon.log", self.warnings.append)
         return Daemon(project, say=self.lines.append, warn=self.warnings.append, log=log)
 

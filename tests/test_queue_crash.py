@@ -201,6 +201,46 @@ def test_a_job_that_kills_the_daemon_is_run_again(server: Server, tmp_path: Path
     check(server, base, tmp_path / "tested", [number], [])
 
 
+MORTAL_GIT = """#!/bin/sh
+# Is git, but of the first transaction that names a certain ref it moves one ref only, and dies.
+case " $* " in
+*" update-ref "*)
+    cat >{place}/said.$$
+    if grep -q -a '{named}' {place}/said.$$ && mkdir {place}/died 2>/dev/null; then
+        tr '\\0' '\\n' <{place}/said.$$ >{place}/lines
+        {{ head -n 3 {place}/lines | tr '\\n' '\\0'; }} | git update-ref --no-deref -z --stdin
+        sed -n 's/^update \\(.*\\)/\\1/p' {place}/lines | sed 1d |
+            while read -r name; do : >"$name.lock"; done
+        kill -9 $$
+    fi
+    exec git "$@" <{place}/said.$$ ;;
+esac
+exec git "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["refs/heads/main", pytest.param("queue/runs/", marks=pytest.mark.skipif(not SOAK, reason="slow"))],
+)
+def test_a_git_that_is_killed_while_it_moves_refs_is_made_good(
+    server: Server, tmp_path: Path, named: str
+) -> None:
+    """What it left half done is seen and ended, once the locks that it left are nobody's."""
+    base = server.tip
+    good = [server.change(f"good-{place}", "main") for place in range(2)]
+    server.approve(*good)
+    git = tmp_path / "mortal-git"
+    git.write_text(MORTAL_GIT.format(place=tmp_path, named=named))
+    git.chmod(0o755)
+    server.git_binary = str(git)
+
+    server.serve()
+
+    assert (tmp_path / "died").is_dir()
+    check(server, base, tmp_path / "tested", good, [])
+
+
 def test_a_full_disk_is_told_and_waited_for(server: Server, tmp_path: Path) -> None:
     """While there is no room nothing moves, not by half either; then it goes on, and nobody is blamed."""
     gate = tmp_path / "gate"

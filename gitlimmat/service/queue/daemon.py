@@ -24,7 +24,7 @@ from gitlimmat.service.project import Project
 from gitlimmat.service.queue.notices import Herald
 from gitlimmat.service.queue.passes import Outlook, Passes
 from gitlimmat.service.queue.runs import Ended, RunAtWork, Shop
-from gitlimmat.service.queue.session import wake_file
+from gitlimmat.service.queue.session import wake, wake_file
 from gitlimmat.service.queue.suite import remove_suites
 from gitlimmat.service.queue.turn import Turn, take_turn
 from gitlimmat.service.session import run_loop, with_signals
@@ -96,7 +96,8 @@ class Daemon:
                 helpers = self._start_helpers(tasks)
                 try:
                     await self._work(once=once)
-                    await self._herald.finish()
+                    if not self._signals:
+                        await self._herald.finish()
                 finally:
                     quiet()
                     for work in self._works.values():
@@ -129,6 +130,7 @@ class Daemon:
 
     def _start_helpers(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         repository = self._project.repository
+        wake(repository)
         self._follower = Follower(repository, repository.common_dir, self._hear)
         self._follower.set_files((wake_file(repository),))
         parts = (("following", self._follower.run), ("notify", self._herald.run))

@@ -156,10 +156,9 @@ class RunAtWork:
         finally:
             self._engine = self._schedule = None
             share.close()
+        self._conclude()
         async with shop.writing:
             await asyncio.to_thread(refresh_notes, project, commits)
-        if not self.is_stopped:
-            self._conclude()
 
     def _prepare(self) -> tuple[Project, tuple[Commit, ...]]:
         """Return the tests and the commits. Runs in a thread of its own."""

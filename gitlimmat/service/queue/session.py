@@ -142,7 +142,12 @@ def wake_file(repository: Repository) -> Path:
 
 def poke(session: QueueSession) -> None:
     """Wake the daemon, if there is one. Where that cannot be done it looks by itself before long."""
-    path = wake_file(session.repository)
+    wake(session.repository)
+
+
+def wake(repository: Repository) -> None:
+    """Wake the daemon of a repository. The daemon calls it, too, so that others find a file to write to."""
+    path = wake_file(repository)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _ANYONE_WRITES)
