@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from gitlimmat.errors import LimmatError
-from gitlimmat.web import api, overview, queuepages, urls
+from gitlimmat.web import api, overview, urls
 from gitlimmat.web.download import Downloads
 from gitlimmat.web.forms import press
 from gitlimmat.web.guard import HEADERS, Guard, RefusedError
@@ -77,10 +77,9 @@ class Dispatch:
             case [b"api", b"boards"]:
                 return api.answer(api.boards_document(self._sites))
         site, rest = self._site(segments)
-        if isinstance(site, queuepages.QueueSite):
-            found = await queuepages.answer(site, rest, request, self._streams)
-            if found is not None:
-                return found
+        found = await site.answer(rest, request, self._streams)
+        if found is not None:
+            return found
         return await self._page(site, rest, request)
 
     async def _page(self, site: Site, segments: list[bytes], request: web.BaseRequest) -> web.StreamResponse:
@@ -123,8 +122,9 @@ class Dispatch:
 
     async def _pressed(self, request: web.BaseRequest) -> web.Response:
         site, segments = self._site(urls.split(request.raw_path))
-        if isinstance(site, queuepages.QueueSite):
-            return await queuepages.pressed(site, segments, request)
+        changed = await site.pressed(segments, request)
+        if changed is not None:
+            return changed
         if segments not in ([b"rerun"], [b"cancel"]):
             raise RefusedError(405, "Here is nothing that can be changed.")
         return await press(site, request, self._guard, segments[0].decode())

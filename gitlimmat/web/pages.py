@@ -10,6 +10,7 @@ import logging
 import resource
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -21,12 +22,12 @@ from gitlimmat.web.address import Address, bracketed, listen, parse_address
 from gitlimmat.web.dispatch import Dispatch
 from gitlimmat.web.guard import Guard
 from gitlimmat.web.live import Streams
-from gitlimmat.web.queueforms import read_proxy
-from gitlimmat.web.queuepages import QueueSite
-from gitlimmat.web.queueview import QueueView
 from gitlimmat.web.render import Site
 from gitlimmat.web.threads import Threads
 from gitlimmat.web.words import slug
+
+if TYPE_CHECKING:
+    from gitlimmat.web.queueview import QueueView
 
 __all__ = ["Address", "Pages", "parse_address"]
 
@@ -99,6 +100,9 @@ class Pages:
 
     def _sites(self, guard: Guard) -> list[Site]:
         if self._queue is not None:
+            from gitlimmat.web.queueforms import read_proxy
+            from gitlimmat.web.queuepages import QueueSite
+
             proxy = read_proxy(self._queue.rules)
             return [QueueSite(self._queue, "", form_secret=guard.form_secret, guard=guard, proxy=proxy)]
         return [

@@ -71,6 +71,21 @@ class QueueSite(Site):
         self.guard = guard
         self.proxy = proxy
 
+    async def answer(
+        self, segments: Sequence[bytes], request: web.BaseRequest, streams: Streams
+    ) -> web.StreamResponse | None:
+        """Answer with a page of the queue, if it is one."""
+        return await _answer(self, segments, request, streams)
+
+    async def pressed(self, segments: Sequence[bytes], request: web.BaseRequest) -> web.Response:
+        """Do what a button on the page of a change says, and lead back there. Raises: RefusedError."""
+        match segments:
+            case [b"changes", number] if self.guard is not None:
+                change = await _change(self, number)
+                await press(self.view, change.id, request, self.guard, self.proxy)
+                return web.Response(status=303, headers={**HEADERS, "Location": self.change(change.id)})
+        raise RefusedError(405, "Here is nothing that can be changed.")
+
     def change(self, number: int) -> str:
         """Return the path of a change's page."""
         return self.url("changes", str(number))
@@ -108,10 +123,9 @@ class ChangePage(msgspec.Struct, frozen=True, kw_only=True):
     events: int
 
 
-async def answer(
+async def _answer(
     site: QueueSite, segments: Sequence[bytes], request: web.BaseRequest, streams: Streams
 ) -> web.StreamResponse | None:
-    """Answer with a page of the queue, if it is one."""
     match segments:
         case [] | [b""]:
             await site.view.refresh()
@@ -130,19 +144,6 @@ async def answer(
         case [b"api", b"queue", *rest]:
             return api.answer(await _document(site, rest, request))
     return None
-
-
-async def pressed(site: QueueSite, segments: Sequence[bytes], request: web.BaseRequest) -> web.Response:
-    """Do what a button on the page of a change says, and lead back there.
-
-    Raises: RefusedError.
-    """
-    match segments:
-        case [b"changes", number] if site.guard is not None:
-            change = await _change(site, number)
-            await press(site.view, change.id, request, site.guard, site.proxy)
-            return web.Response(status=303, headers={**HEADERS, "Location": site.change(change.id)})
-    raise RefusedError(405, "Here is nothing that can be changed.")
 
 
 def queue_page(site: QueueSite, wanted: Wanted, visitor: Principal | None) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -17,9 +17,10 @@ from aiohttp import web
 
 from gitlimmat.model import duration, size
 from gitlimmat.service.board import Board
-from gitlimmat.web import matrix, queuewords, urls, words
+from gitlimmat.web import matrix, urls, words
 from gitlimmat.web.ansi import color_rules
 from gitlimmat.web.guard import HEADERS
+from gitlimmat.web.live import Streams
 
 EPOCH = secrets.token_hex(4)
 """Tells versions of boards of this process from those of another one at the same address."""
@@ -45,6 +46,16 @@ class Site:
         self.form_secret = form_secret
         self.matrix = matrix.Matrix(board, prefix)
         self._kept: dict[str, tuple[object, str]] = {}
+
+    async def answer(
+        self, segments: Sequence[bytes], request: web.BaseRequest, streams: Streams
+    ) -> web.StreamResponse | None:
+        """Answer with a page that only sites of this kind have, if that is what is asked for."""
+        return None
+
+    async def pressed(self, segments: Sequence[bytes], request: web.BaseRequest) -> web.Response | None:
+        """Do what a button says that only sites of this kind have, if it is one."""
+        return None
 
     @property
     def has_buttons(self) -> bool:
@@ -117,6 +128,8 @@ def static_url(name: str) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    from gitlimmat.web import queuewords
+
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("gitlimmat.web"),
         autoescape=True,
