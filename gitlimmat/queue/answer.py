@@ -34,6 +34,9 @@ from gitlimmat.queue.state import Change, Queue
 
 __all__ = ["Answer", "answer"]
 
+_MOST = {"text": 1 << 16, "body": 1 << 16, "reason": 1000, "note": 1000}
+"""Characters of what people write, by its name."""
+
 
 def answer(
     command: Command | Fault,
@@ -57,6 +60,8 @@ def answer(
     asking = Asking(name=name, change=change, queue=queue, rules=rules, at=at, via=via, tip=tip)
     if isinstance(denied := authorize_command(principal, command, change, rules), Denied):
         return refused(denied.reason)
+    if why := _too_long(command):
+        return refused(why)
     if isinstance(command, OfQueue):
         return answer_queue.answer(command, asking)
     if change is None or not change.is_opened:
@@ -70,6 +75,15 @@ def answer(
     if isinstance(command, Info):
         return answer_queue.info(asking, change)
     return answer_change.answer(command, asking, change)
+
+
+def _too_long(command: Command) -> str:
+    """Return what of a command is longer than a timeline is to keep; empty when nothing is."""
+    for field, most in _MOST.items():
+        text = getattr(command, field, None)
+        if isinstance(text, str) and len(text) > most:
+            return f"a {field} has at most {most} characters"
+    return ""
 
 
 def _comment(command: Comment, principal: Principal, asking: Asking, change: Change) -> Answer:

@@ -197,8 +197,8 @@ def _reword(command: Retitle | SetDraft | Retarget, asking: Asking, change: Chan
     match command:
         case Retitle():
             title = " ".join(command.title.split())
-            if not title or len(title) > LONGEST_TITLE:
-                return refused(f"a title has 1 to {LONGEST_TITLE} characters")
+            if not title.isprintable() or not 0 < len(title) <= LONGEST_TITLE:
+                return refused(f"a title has 1 to {LONGEST_TITLE} characters that can be seen")
             retitled = Retitled(
                 actor=asking.name, at=asking.at, via=asking.via, title=title, body=command.body
             )
