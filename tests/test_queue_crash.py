@@ -133,6 +133,7 @@ def check_said_once(server: Server, number: int) -> None:
             assert server.bare.git("rev-parse", f"refs/limmat/queue/runs/{event.run}") == event.merge
 
 
+@pytest.mark.timeout(1800 if SOAK else 180)
 @pytest.mark.parametrize(("point", "nth"), POINTS)
 def test_a_killed_daemon_has_done_each_step_or_not(
     server: Server, tmp_path: Path, point: str, nth: int
@@ -155,6 +156,7 @@ def test_a_killed_daemon_has_done_each_step_or_not(
         base = server.tip
 
 
+@pytest.mark.timeout(1800 if SOAK else 180)
 def test_a_daemon_that_is_killed_again_and_again_ends_all(server: Server, tmp_path: Path) -> None:
     """What it does after a crash may be cut short as well."""
     chance = random.Random(5)

@@ -112,6 +112,45 @@ def test_a_retry_really_tests_again(server: Server, tmp_path: Path) -> None:
     assert change.landed_by == change.runs[1].run != first.run
 
 
+def test_a_retry_of_what_runs_begins_anew(server: Server, tmp_path: Path) -> None:
+    """The old jobs are ended, and the new run, of the same merge, takes nothing of theirs for its own."""
+    server.base(blocking(tmp_path))
+    number = server.change("topic")
+    server.approve(number)
+
+    def act() -> None:
+        began = tmp_path / "began"
+        wait_for_file(began)
+        server.tell(number, Retry())
+        wait_until(lambda: len(began.read_text().split()) == 2)
+        (tmp_path / "go").touch()
+        wait_until(lambda: server.state(number).forge is Forge.LANDED)
+
+    server.serve_while(act)
+
+    first, second = server.state(number).runs
+    assert (first.outcome, first.jobs) == (RunOutcome.CANCELLED, ())
+    assert (second.merge, second.outcome) == (first.merge, RunOutcome.PASSED)
+
+
+def test_settings_are_read_again_and_a_bad_one_changes_nothing(server: Server) -> None:
+    """A daemon goes on with what it knew, and takes up what is sound again."""
+    server.base()
+    number = server.change("topic")
+
+    def act() -> None:
+        server.set("depth", "deep")
+        wait_until(lambda: any("'deep'" in warning for warning in server.warnings))
+        server.set("depth", "1")
+        server.set("name", "The Other")
+        server.approve(number)
+        wait_until(lambda: server.state(number).forge is Forge.LANDED)
+
+    server.serve_while(act)
+
+    assert server.bare.git("show", "-s", "--format=%an", "main") == "The Other"
+
+
 def test_a_conflict_is_told_once_and_gone_with_a_new_head(server: Server) -> None:
     """It names the paths, and stops nobody else."""
     server.base(PASSING, file="one\n")
