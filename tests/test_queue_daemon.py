@@ -644,6 +644,16 @@ def test_one_damaged_timeline_stops_nobody_else(server: Server) -> None:
     assert any(f"change {broken} is left out" in warning for warning in server.warnings)
 
 
+def test_a_repository_with_a_worktree_is_not_served(repo: Repo) -> None:
+    """Its branch would move under who works on it."""
+    repo.commit("base")
+
+    done = repo.program("queue", "serve", "--once")
+
+    assert done.returncode == 128
+    assert b"it is not a bare repository" in done.stderr
+
+
 def test_only_one_daemon_serves_a_queue(server: Server) -> None:
     """The second one says so with --once, and takes over when the first is gone."""
     server.base()

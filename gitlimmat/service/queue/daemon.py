@@ -75,9 +75,14 @@ class Daemon:
     async def serve(self, *, once: bool) -> None:
         """Serve until stopped; with `once`, until nothing more can be done now.
 
-        Raises: LimmatError when there can be no lock, or, with `once`, when another daemon serves or
-        something fails again and again.
+        Raises: LimmatError when the repository is not bare or there can be no lock, or, with `once`, when
+        another daemon serves or something fails again and again.
         """
+        if self._project.repository.worktree is not None:
+            raise LimmatError(
+                f"cannot serve '{self._project.repository.worktree}': it is not a bare repository",
+                hint="a branch that someone works on must not move under them; use a bare clone",
+            )
         turn = await self._take_turn(once=once)
         if turn is None:
             return
