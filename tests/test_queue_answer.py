@@ -49,7 +49,7 @@ from gitlimmat.queue.events import (
 )
 from gitlimmat.queue.fold import fold_change, fold_queue
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.state import UNROLLED, Change, Queue, Status
+from gitlimmat.queue.state import UNROLLED, Change, Forge, Queue, Status
 
 A, B, BASE, MERGE = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)
 MAIN = "refs/heads/main"
@@ -460,3 +460,68 @@ def test_a_fault_is_answered_with_its_hint() -> None:
     """One line."""
     found = answer(Fault(message="m", hint="h"), Principal(name="x"), None, Queue(), RULES, at=0.0, via="cli")
     assert (found.reply, found.is_refused) == ("m; h", True)
+
+
+WALK = st.lists(
+    st.sampled_from(
+        (
+            *(
+                "r+",
+                "r-",
+                "retry",
+                "cancel",
+                "yield",
+                "try",
+                "try cancel",
+                "unroll",
+                "close",
+                "reopen",
+                "draft",
+            ),
+            *("ready", "target=main", "target=stable", "p=5", "rollup", "delegate+", "delegate-", "title=x"),
+            *("title=WIP", "start", "start 2", "start try", "passed", "failed", "superseded", "timed-out"),
+            *("push", "conflict"),
+        )
+    ),
+    max_size=25,
+)
+
+
+def happen(what: str, change: Change, ordinal: int) -> ChangeEvent:
+    """Return what the queue, or a push, adds to a timeline."""
+    newest = next((run for run in reversed(change.runs) if run.is_open), None)
+    match what.split():
+        case ["push"]:
+            new = f"{ordinal:040x}"
+            return HeadMoved(actor="anna", at=3.0, old=change.head, new=new, title="again")
+        case ["conflict"]:
+            return Conflicted(actor=QUEUE, at=3.0, head=change.head, base=BASE)
+        case ["start", *more]:
+            kind = Kind.TRY if more == ["try"] else Kind.AUTO
+            event = started(f"run{ordinal}", kind, *([4] if more == ["2"] else []))
+            members = tuple(replace(each, head=change.head) for each in event.members)
+            return replace(event, members=members, target=change.target)
+    return ended(newest.run if newest is not None else "none", RunOutcome(what))
+
+
+@settings(max_examples=400, deadline=None)
+@given(WALK)
+def test_whatever_happens_events_have_effect_and_approvals_are_of_the_head(walk: list[str]) -> None:
+    """Commands and runs in any order: an answer's events are never stale, and words agree with the state."""
+    change = opened()
+    for ordinal, words in enumerate(walk, 1):
+        if words.split()[0] in ("start", "push", "conflict") or words in [each.value for each in RunOutcome]:
+            change = fold_change(change, [happen(words, change, ordinal)])
+            continue
+        before, found = change, say(words, change, "ada")
+        change = after(change, found)
+        assert change.approval is None or change.approval.head == change.head
+        assert change.forge is Forge.OPEN or not (change.is_approved or change.wanted_try)
+        is_at_work = [run for run in (change.auto, change.last_try) if run is not None and run.is_open]
+        if words in ("r-", "close", "draft") and found.events:
+            assert not [run for run in is_at_work if run.kind is Kind.AUTO or words == "close"]
+        if words == "r+" and not found.is_refused:
+            assert change.is_approved
+            assert change.status not in (Status.FAILED, Status.ERRORED, Status.TIMED_OUT)
+        if found.is_refused:
+            assert change == before
