@@ -6,14 +6,14 @@ A run at work writes nothing to timelines: it collects what is to be told there,
 is known is not run again, whoever found it out; but a failure counts only if it is of this very run, so that
 a retry is one.
 
-Live output: each job has a directory of `store.runs` like the jobs of any other command, which `live_outputs`
-finds for pages and other processes. When a job is over its output is in the store, by commit and test.
+Live output: each job has a directory like the jobs of any other command; `store.runs.running_jobs` finds it by
+commit and test, for pages and other processes. When a job is over its output is in the store.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +33,6 @@ from gitlimmat.service.project import Project, with_tests
 from gitlimmat.service.queue.suite import Suites, explain, write_suite
 from gitlimmat.service.recorder import Recorder
 from gitlimmat.service.sharing import Share, Sharing
-from gitlimmat.store.runs import RunningJob, running_jobs
 
 _RETRY_FIRST_S = 1.0
 _RETRY_LAST_S = 60.0
@@ -61,20 +60,6 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     sharing: Sharing
     writing: asyncio.Lock
     warn: Callable[[str], None]
-
-
-def live_outputs(state_dir: Path, run: Run) -> Mapping[Place, tuple[Path, RunningJob]]:
-    """Return the directories that running jobs of a run print to, by test and commit.
-
-    `state_dir` is that of the store. The file in such a directory is `output.txt`, or `stdout.txt` and
-    `stderr.txt`, once there is something to see. A job of another run, or of another command, that finds out
-    the same is told as well.
-    """
-    return {
-        Place(job.test, job.commit): (path, job)
-        for path, job in running_jobs(state_dir).items()
-        if job.commit in run.commits and job.test in run.tests
-    }
 
 
 class RunAtWork:
@@ -259,7 +244,7 @@ class RunAtWork:
         return result
 
     def started(self, case: Case, directory: Path) -> None:
-        """Say nothing: `live_outputs` shows it."""
+        """Say nothing: `running_jobs` shows it."""
 
     def elsewhere(self, case: Case) -> None:
         """Say nothing: what another process finds out is told when it is known."""

@@ -95,16 +95,9 @@ def submit(
     while True:
         loaded = session.timelines.load()
         change = None if number is None else find_change(loaded, number)
-        found = answer(
-            command,
-            principal,
-            change,
-            loaded.queue,
-            session.rules,
-            at=time.time(),
-            via=via,
-            tip=target_tip(session.repository, change.target) if change is not None else "",
-        )
+        tip = target_tip(session.repository, change.target) if change is not None else ""
+        at = time.time()
+        found = answer(command, principal, change, loaded.queue, session.rules, at=at, via=via, tip=tip)
         additions = _additions(found, number, loaded)
         if found.is_refused or not additions:
             return found
