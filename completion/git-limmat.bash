@@ -79,6 +79,7 @@ __git_limmat_kind () {
 	queue:--url) kind='nothing' ;;
 	queue:--http-sockaddr) kind='nothing' ;;
 	queue:--hostname) kind='nothing' ;;
+	queue:--interval) kind='nothing' ;;
 	*) return 1 ;;
 	esac
 }
@@ -172,7 +173,7 @@ _git_limmat () {
 		notes) options='--rebuild --dry-run' ;;
 		prompt) options='--sh' ;;
 		help) options='--text --completion' ;;
-		queue) options='--by --priority --rollup --note --repair --level --test --parent --cancel --message --body --file --status --target --author --all --json --remote --yes --dry-run --undo --policy --identity --reviewer --admin --tryer --url --once --http-sockaddr --hostname' ;;
+		queue) options='--by --priority --rollup --note --repair --level --test --parent --cancel --message --body --file --status --target --author --all --json --remote --yes --dry-run --undo --policy --identity --reviewer --admin --tryer --url --once --http-sockaddr --hostname --interval' ;;
 		esac
 		__gitcomp "$options --repo --config --result-db --worktree-prefix --worktree-dir --num-worktrees --git-binary --color= --tests --skip-test --help"
 		return
@@ -200,7 +201,7 @@ _git_limmat () {
 	list:*) kind='revision' ;;
 	log:*) kind='revision' ;;
 	help:0) kind='page' ;;
-	queue:0) kind='approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html' ;;
+	queue:0) kind='approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html follow diff' ;;
 	*) COMPREPLY=(); return ;;
 	esac
 	__git_limmat_complete "$kind" "$cur"

@@ -78,7 +78,7 @@ function __git_limmat_pages
     string split ' ' -- 'run watch web test get artifacts status show init forget gc config doctor list log notes prompt help queue format limmat.toml tutorial'
 end
 
-set -g __git_limmat_valued :-r :--repo :-c :--config :--result-db :--worktree-prefix :--worktree-dir :--num-worktrees :--git-binary :--tests :--skip-test run:-x run:--exec run:-j run:--jobs watch:-x watch:--exec watch:-j watch:--jobs watch:--http-sockaddr watch:--hostname web:--http-sockaddr web:--hostname gc:--size gc:--age gc:--count list:--test help:--completion queue:--by queue:-p queue:--priority queue:--rollup queue:--note queue:--level queue:-t queue:--test queue:--parent queue:-m queue:--message queue:--body queue:-F queue:--file queue:--status queue:--target queue:--author queue:--remote queue:--policy queue:--identity queue:--reviewer queue:--admin queue:--tryer queue:--url queue:--http-sockaddr queue:--hostname
+set -g __git_limmat_valued :-r :--repo :-c :--config :--result-db :--worktree-prefix :--worktree-dir :--num-worktrees :--git-binary :--tests :--skip-test run:-x run:--exec run:-j run:--jobs watch:-x watch:--exec watch:-j watch:--jobs watch:--http-sockaddr watch:--hostname web:--http-sockaddr web:--hostname gc:--size gc:--age gc:--count list:--test help:--completion queue:--by queue:-p queue:--priority queue:--rollup queue:--note queue:--level queue:-t queue:--test queue:--parent queue:-m queue:--message queue:--body queue:-F queue:--file queue:--status queue:--target queue:--author queue:--remote queue:--policy queue:--identity queue:--reviewer queue:--admin queue:--tryer queue:--url queue:--http-sockaddr queue:--hostname queue:--interval
 complete -c git-limmat -f
 complete -c git-limmat -n '__git_limmat_at log' -a '(complete -C "git log "(commandline -ct))'
 complete -c git-limmat -n 'not __git_limmat_at' -s V -l version -d 'Print the version'
@@ -219,4 +219,5 @@ complete -c git-limmat -n '__git_limmat_at queue' -l url -x -d 'Where the pages 
 complete -c git-limmat -n '__git_limmat_at queue' -l once -d 'End when nothing more can be done now, instead of waiting'
 complete -c git-limmat -n '__git_limmat_at queue' -l http-sockaddr -x -d 'Serve pages at this address'
 complete -c git-limmat -n '__git_limmat_at queue' -l hostname -x -d 'Call this host so in links'
-complete -c git-limmat -n '__git_limmat_at queue 0' -a 'approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html'
+complete -c git-limmat -n '__git_limmat_at queue' -l interval -x -d 'How long to wait between two looks'
+complete -c git-limmat -n '__git_limmat_at queue 0' -a 'approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html follow diff'

@@ -6,7 +6,6 @@ Layer: cli. Only the module of the command that was asked for is imported.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 
 import typer
@@ -21,11 +20,7 @@ _PLACES = {
     **dict.fromkeys(("show", "explain", "history"), "show"),
     **dict.fromkeys(("pause", "resume", "tree-close", "tree-open", "help"), "tree"),
 }
-_OWN_MODULE = tuple(
-    name
-    for name in ("init", "serve", "web", "html", "follow", "diff")
-    if importlib.util.find_spec(f"gitlimmat.cli.queue_{name}") is not None
-)
+_OWN_MODULE = ("init", "serve", "web", "html", "follow", "diff")
 _NUMBERS = ("priority", "tree-close")  # commands whose argument may be negative
 COMMANDS = (*_PLACES, *_OWN_MODULE)
 

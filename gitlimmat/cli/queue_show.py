@@ -115,6 +115,7 @@ def _print_change(printer: Printer, view: QueueView, change: Change) -> None:
     printer.line(f"{printer.paint(f'change {change.id}', Slot.HASH)}  {status}")
     for label, text in _facts(change, view.now):
         printer.line(f"{label + ':':<11}{plain(text)}")
+    printer.line("")
     for text in (change.title, *change.body.strip().splitlines()):
         printer.line(f"    {plain(text)}".rstrip() if text else "")
         if text is change.title and change.body.strip():
