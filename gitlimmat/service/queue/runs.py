@@ -6,8 +6,8 @@ A run at work writes nothing to timelines: it collects what is to be told there,
 is known is not run again, whoever found it out; but a failure counts only if it is of this very run, so that
 a retry is one.
 
-Live output: each job has a directory like the jobs of any other command; `store.runs.running_jobs` finds it by
-commit and test, for pages and other processes. When a job is over its output is in the store.
+Live output: each job has a directory like the jobs of any other command; `store.runs.running_jobs` finds it
+by commit and test, for pages and other processes. When a job is over its output is in the store.
 """
 
 from __future__ import annotations
