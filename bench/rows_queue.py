@@ -20,6 +20,7 @@ _TARGET = "refs/heads/main"
 _HOURS = 4
 _OPEN = 1_000
 _EVENTS = 100
+_LONG = 10_000
 _TURNS = 9
 _COLD_TURNS = 3
 _CONFIG = '[[tests]]\nname = "unit"\ncommand = "true"\n'
@@ -51,7 +52,9 @@ def looking(shop: Workshop) -> list[Row]:
 
     place = _make_queue(shop.root / "queue")
     repository = find_repository(place)
-    cold = [seconds(lambda: Timelines(repository).load(use_kept=False)) for _ in range(_COLD_TURNS)]
+    cold = [
+        seconds(lambda: Timelines(find_repository(place)).load(use_kept=False)) for _ in range(_COLD_TURNS)
+    ]
     writer = Timelines(repository)
     loaded = writer.load()
     tip = git(place, "rev-parse", _TARGET).strip()
@@ -73,10 +76,20 @@ def looking(shop: Workshop) -> list[Row]:
     many = f"{_OPEN:,} open changes"
     return [
         Row(f"queue: fold {many} × {_EVENTS} events, cold", median(cold), budget=Budget(2, of_peer=False)),
+        Row(f"queue: fold {_LONG:,} events of one change", _fold_time(), budget=Budget(0.5, of_peer=False)),
         Row(f"queue: plan with {many}", median(plans), budget=Budget(0.02, of_peer=False)),
         Row(f"queue: explain each of {many}", median(words)),
         Row(f"queue: a whole pass, {many}, one has moved", median(spans), budget=Budget(0.1, of_peer=False)),
     ]
+
+
+def _fold_time() -> float:
+    """How long the events of a change take that was tried again and again."""
+    from gitlimmat.queue.fold import fold_change
+    from gitlimmat.queue.state import Change
+
+    events = list(_history(1, "a" * 40, _LONG))
+    return median(seconds(lambda: fold_change(Change(id=1), events)) for _ in range(_TURNS))
 
 
 def _ignore(message: str) -> None:
@@ -116,7 +129,7 @@ def _timelines(heads: Sequence[str]) -> Iterator[bytes]:
             yield _commit(f"refs/limmat/queue/changes/{number}/meta", message)
 
 
-def _history(number: int, head: str) -> Iterator[ChangeEvent]:
+def _history(number: int, head: str, count: int = _EVENTS) -> Iterator[ChangeEvent]:
     """Yield the events of a change that was approved and whose runs have been superseded again and again."""
     from gitlimmat.model import Outcome
     from gitlimmat.queue import events
@@ -124,7 +137,7 @@ def _history(number: int, head: str) -> Iterator[ChangeEvent]:
     queue = events.QUEUE
     yield events.Opened(actor="ann", at=1.0, target=_TARGET, head=head, title=f"change {number}")
     yield events.Approved(actor="rita", at=2.0 + number, head=head, by="rita")
-    for at in range(3, _EVENTS, 7):
+    for at in range(3, count, 7):
         run = f"{head[:12]}-{at}"
         yield events.RunStarted(
             actor=queue,

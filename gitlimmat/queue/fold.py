@@ -306,6 +306,8 @@ def _job(event: JobEnded) -> Job:
 
 
 def _put(change: Change, run: Run) -> Change:
+    if change.runs[-1].run == run.run:  # nearly all news is about the newest
+        return replace(change, runs=(*change.runs[:-1], run))
     return replace(change, runs=tuple(run if each.run == run.run else each for each in change.runs))
 
 
