@@ -5,14 +5,16 @@ Layer: cli. Somebody waits for each push, so nothing is imported that only reads
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from gitlimmat.errors import ConfigError, LimmatError
 from gitlimmat.git.procreceive import read_told, write_answers
-from gitlimmat.git.repository import Repository, find_repository
+from gitlimmat.git.repository import Repository, find_repository, load_libgit2_aside
 
 _REFUSED = 1
 _USAGE = "error: 'git limmat queue receive' is called by the hooks of a server; see git-limmat-queue(1)\n"
@@ -23,10 +25,15 @@ def run(arguments: Sequence[str]) -> int:
     if list(arguments) not in (["pre-receive"], ["proc-receive"]) or sys.stdin.isatty():
         sys.stderr.write(_USAGE)
         return 129
+    gc.disable()  # it ends before there is anything to collect
     try:
+        if arguments[0] == "proc-receive":
+            load_libgit2_aside()
         repository = find_repository(Path.cwd())
         _share(repository)
-        return _pre_receive(repository) if arguments[0] == "pre-receive" else _proc_receive(repository)
+        if arguments[0] == "proc-receive":
+            _proc_receive(repository)
+        return _pre_receive(repository)
     except LimmatError as error:
         sys.stderr.write(f"error: {error.message}\n")
         for fault in error.faults if isinstance(error, ConfigError) and len(error.faults) > 1 else ():
@@ -53,7 +60,7 @@ def _pre_receive(repository: Repository) -> int:
     return _REFUSED if found else 0
 
 
-def _proc_receive(repository: Repository) -> int:
+def _proc_receive(repository: Repository) -> NoReturn:
     told = read_told(sys.stdin.buffer, sys.stdout.buffer)
 
     from gitlimmat.queue.auth import Principal
@@ -65,7 +72,8 @@ def _proc_receive(repository: Repository) -> int:
     person = Principal(name=who(session.rules.identity, os.environ))
     answers = receive(session, told, person, lambda line: _say(line))
     write_answers(sys.stdout.buffer, answers)
-    return 0
+    sys.stderr.flush()
+    os._exit(0)  # all is said and stored, and taking the interpreter down takes a tenth of the time
 
 
 def _say(line: str) -> None:
