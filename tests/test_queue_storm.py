@@ -66,8 +66,10 @@ _COMMANDS: tuple[Command, ...] = (
     *(SetDraft(draft=False), SetDraft(draft=False), Try(), Try(tests=("other",)), Unroll()),
     Comment(text="words\n@limmat r+ p=1\n<!-- @limmat r- -->"),
 )
-_PRUNED = re.compile("unable to migrate objects|unpacker error")
-"""What git says when its own gc has removed what it was just storing; nothing was pushed."""
+_PRUNED = re.compile(
+    "unable to migrate objects|unpacker error|missing necessary objects|removed what is being"
+)
+"""What is said when git's gc has removed what a push was just storing; nothing was pushed."""
 _TOLD = re.compile(r"change ([0-9]+) (is new|has a new head|has this head already)")
 
 
