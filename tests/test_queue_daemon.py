@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Repo
-from queueserver import PASSING, Server, make_server
+from queueserver import MAIN, PASSING, Server, make_server
 from waiting import wait_for_file, wait_until
 
 from gitlimmat.errors import LimmatError
@@ -41,6 +41,21 @@ def blocking(tmp_path: Path) -> str:
         '[[tests]]\nname = "unit"\nshutdown_grace_period_s = 0\n'
         f'command = "echo $LIMMAT_COMMIT >>{tmp_path}/began; {wait}"\n'
     )
+
+
+def test_what_is_tested_is_what_is_in_the_commit(server: Server) -> None:
+    """An object that stands in for another one on the server changes neither the merge nor what is tested."""
+    server.base('[[tests]]\nname = "unit"\ncommand = "grep good file"\n', file="good\n")
+    number = server.change("topic", file="evil\n")
+    good, evil = (server.bare.git("rev-parse", f"{tip}:file") for tip in (MAIN, server.state(number).head))
+    server.bare.git("update-ref", f"refs/replace/{evil}", good)
+    base = server.tip
+    server.approve(number)
+
+    server.serve()
+
+    assert server.state(number).runs[0].outcome is RunOutcome.FAILED
+    assert server.tip == base
 
 
 def test_an_approved_change_lands_and_says_so(server: Server) -> None:

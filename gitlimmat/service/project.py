@@ -23,7 +23,7 @@ from gitlimmat.git.census import require_git
 from gitlimmat.git.colors import Palette, read_palette
 from gitlimmat.git.configuration import read_settings
 from gitlimmat.git.environment import without_location
-from gitlimmat.git.repository import Repository, find_repository
+from gitlimmat.git.repository import Repository, as_named, find_repository
 from gitlimmat.model import Commit, ConfigValue, Definition, Key, Resource, Test, subject_of
 from gitlimmat.plan.cases import Case, JobKey
 from gitlimmat.service.adhoc import adhoc_tests
@@ -263,7 +263,7 @@ def open_server(request: Request, warn: Callable[[str], None]) -> Project:
 
     Raises: LimmatError for whatever is unusable.
     """
-    repository = asked_repository(request)
+    repository = as_named(asked_repository(request))
     require_git(repository.git)
     values = read_settings(repository)
     settings = _settings(request, repository, values, None)

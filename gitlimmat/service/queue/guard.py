@@ -19,6 +19,7 @@ from gitlimmat.queue.rules import Rules
 from gitlimmat.service.queue.identity import who
 
 OURS = "refs/limmat"
+_REPLACEMENTS = "refs/replace"
 _HEADS = "refs/heads/"
 _DEPTH = 5  # as many symbolic refs as git follows
 
@@ -42,7 +43,8 @@ def refusals(
     """Return why some of `pushes` are not allowed; empty when all are.
 
     Those in `limmat.queue.pusher` may move targets, and those in `limmat.queue.admin` may make one that does
-    not exist yet. Nobody may write below refs/limmat.
+    not exist yet. Nobody may write below refs/limmat, nor below refs/replace, which would have git show other
+    objects than those that were approved.
     """
     folds = (repository.common_dir / "head").exists()  # names are the same whatever their case
     found: dict[str, Refusal] = {}
@@ -52,6 +54,8 @@ def refusals(
             continue
         if _touches(name, OURS, folds=folds):
             found[push.ref] = _of_ours(push)
+        elif _touches(name, _REPLACEMENTS, folds=folds):
+            found[push.ref] = _of_replacements(push)
         elif (target := _target(name, rules, folds=folds)) is not None and not _may_move(
             repository, rules, target, push, environment
         ):
@@ -103,6 +107,13 @@ def _of_ours(push: Push) -> Refusal:
     return Refusal(
         reason=f"'{_shown(push.ref)}' is written by the merge queue only",
         hint="refs/limmat can be fetched, and not pushed; see 'git limmat queue -h' for what changes it",
+    )
+
+
+def _of_replacements(push: Push) -> Refusal:
+    return Refusal(
+        reason=f"'{_shown(push.ref)}' would replace an object for the merge queue, too",
+        hint="the server's administrator can make it there, see git-replace(1)",
     )
 
 
