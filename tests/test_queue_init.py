@@ -282,7 +282,7 @@ WANTED = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     config=CONFIGS,
     hooks=st.dictionaries(st.sampled_from(HOOKS), st.sampled_from([0o755, 0o644]), max_size=4),
