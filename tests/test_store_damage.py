@@ -16,6 +16,7 @@ from gitlimmat.git.objects import DamagedObjectError
 from gitlimmat.store.store import RESULTS_REF
 
 TREE = oid("tree")
+CUT = b"cut short"
 PLACE = f"{TREE[:2]}/{TREE[2:]}"
 
 
@@ -45,9 +46,10 @@ def damage(repo: Repo, name: str, content: bytes | None) -> str:
     """Overwrite the loose object that `name` stands for, or remove it with None; return its id."""
     found = repo.git("rev-parse", name)
     path = repo.path / ".git" / "objects" / found[:2] / found[2:]
+    whole = path.read_bytes()
     path.unlink()
     if content is not None:
-        path.write_bytes(content)
+        path.write_bytes(whole[: len(whole) * 2 // 3] if content == CUT else content)
     return found
 
 
@@ -77,7 +79,7 @@ def test_a_field_of_the_future_is_skipped(repo: Repo, store: Opened) -> None:
     assert store.warnings == []
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage"])
+@pytest.mark.parametrize("content", [None, b"", b"garbage", CUT])
 @pytest.mark.parametrize(
     ("what", "others"),
     [

@@ -45,18 +45,24 @@ class LooseObjects:
 
         Raises: CutObjectError when its file is damaged.
         """
-        if oid[:2] not in self._folders:
-            return None
-        try:
-            with open(f"{self._objects}/{oid[:2]}/{oid[2:]}", "rb", buffering=0) as file:  # noqa: PTH123
-                packed = file.read()
-        except OSError:
-            return None
-        try:
-            header, _, data = zlib.decompress(packed).partition(b"\0")
-        except zlib.error as error:
-            raise CutObjectError(f"its file is damaged: {error}") from error
-        kind, _, size = header.partition(b" ")
-        if size != b"%d" % len(data):
-            raise CutObjectError("its file is damaged: the size is wrong")
-        return Loose(kind, data)
+        return read_loose(self._objects, oid) if oid[:2] in self._folders else None
+
+
+def read_loose(objects_dir: str, oid: str) -> Loose | None:
+    """Return an object of a directory of objects, None when it is not a loose one there.
+
+    Raises: CutObjectError when its file is damaged.
+    """
+    try:
+        with open(f"{objects_dir}/{oid[:2]}/{oid[2:]}", "rb", buffering=0) as file:  # noqa: PTH123
+            packed = file.read()
+    except OSError:
+        return None
+    try:
+        header, _, data = zlib.decompress(packed).partition(b"\0")
+    except zlib.error as error:
+        raise CutObjectError(f"its file is damaged: {error}") from error
+    kind, _, size = header.partition(b" ")
+    if size != b"%d" % len(data):
+        raise CutObjectError("its file is damaged: the size is wrong")
+    return Loose(kind, data)

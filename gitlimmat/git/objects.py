@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from gitlimmat.errors import GitError, LimmatError
+from gitlimmat.git.loose import CutObjectError, read_loose
 from gitlimmat.git.packs import KEEP_REASON, is_being_packed
 from gitlimmat.git.repository import Repository
 
@@ -33,6 +34,7 @@ BIG = 1 << 20  # files of this many bytes and more are written by git itself
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _COMMIT, _TREE, _BLOB = 1, 2, 3
 _NAMES = {_COMMIT: b"commit", _TREE: b"tree", _BLOB: b"blob"}
+_KINDS = {name: kind for kind, name in _NAMES.items()}
 _MOST_LOOSE = 16  # up to here flushing each costs no more than starting index-pack (measured)
 _MOST_PENDING = 32 << 20
 _ARGUMENTS = 256
@@ -310,8 +312,9 @@ def _read(objects: pygit2.Repository, oid: str, kind: int) -> bytes:
     import pygit2
 
     try:
-        found, data = objects.read(oid)
-    except (KeyError, ValueError, pygit2.GitError) as error:
+        loose = read_loose(f"{objects.path}objects", oid)
+        found, data = (_KINDS.get(loose.kind), loose.data) if loose is not None else objects.read(oid)
+    except (KeyError, ValueError, CutObjectError, pygit2.GitError) as error:
         raise DamagedObjectError(f"cannot read {_NAMES[kind].decode()} '{oid}': {error}") from error
     if found != kind:
         raise DamagedObjectError(f"cannot read {_NAMES[kind].decode()} '{oid}': it is something else")
