@@ -23,7 +23,7 @@ from queueserver import MAIN, Server, make_server
 
 from gitlimmat.git.repository import find_repository
 from gitlimmat.queue.auth import Principal
-from gitlimmat.queue.events import Rollup, RunOutcome, encode_events
+from gitlimmat.queue.events import Policy, Rollup, RunOutcome, encode_events
 from gitlimmat.queue.requests import (
     Approve,
     Cancel,
@@ -292,10 +292,12 @@ def check_end(server: Server, change: Change) -> None:
 
 
 @pytest.mark.timeout(3600 if SOAK else 180)
-def test_a_storm_lands_what_was_approved_and_nothing_else(server: Server) -> None:
+@pytest.mark.parametrize("policy", list(Policy) if SOAK else [Policy.MERGE, Policy.LINEAR])
+def test_a_storm_lands_what_was_approved_and_nothing_else(server: Server, policy: Policy) -> None:
     """Pushers at once, daemons that are killed, and a gc at any time; then git alone is asked."""
     seed = int(os.environ.get("LIMMAT_STORM", "0")) or random.Random().randrange(1, 10**6)
     print(f"LIMMAT_STORM={seed}")
+    server.set("policy", policy)
     start = server.tip
     storm = Storm(server, seed)
     pushers, count = (8, 25) if SOAK else (3, 4)
