@@ -357,6 +357,7 @@ def test_what_was_built_on_a_failure_starts_again(server: Server) -> None:
     change = server.state(good)
     assert change.forge is Forge.LANDED
     assert change.runs[0].outcome is not RunOutcome.PASSED or change.runs[0].after == ""
+    assert [key for key in change.notices if not key.startswith("landed:")] == []
 
 
 def test_a_batch_is_taken_apart_until_the_culprit_is_alone(server: Server) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from gitlimmat.git.environment import OWN_MARK, scrubbed
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import QUEUE, Kind, Notice, RunOutcome
+from gitlimmat.queue.hold import Ground
 from gitlimmat.queue.state import Change, Forge, Run
 from gitlimmat.service.announce import LIMIT_S, run_limited
 from gitlimmat.service.logfile import Log
@@ -24,18 +25,24 @@ _BAD = (RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT)
 _OUTCOMES = {Kind.AUTO: _BAD, Kind.TRY: (RunOutcome.PASSED, *_BAD)}
 
 
-def wanted_notices(change: Change, at: float) -> tuple[Notice, ...]:
+def wanted_notices(change: Change, at: float, ground: Ground) -> tuple[Notice, ...]:
     """Return what is to be said about a change and was not yet, in the order in which it happened."""
     return tuple(
         Notice(actor=QUEUE, at=at, key=key, text=text)
-        for key, text in dict(_said(change)).items()
+        for key, text in dict(_said(change, ground)).items()
         if key not in change.notices
     )
 
 
-def _said(change: Change) -> Iterator[tuple[str, str]]:
+def is_told_later(change: Change, ground: Ground) -> bool:
+    """Whether something may have to be said once what a run was built on has landed."""
+    return any(run.outcome in _OUTCOMES[run.kind] and not ground.is_firm(run) for run in change.runs)
+
+
+def _said(change: Change, ground: Ground) -> Iterator[tuple[str, str]]:
+    """Yield keys and texts. A run that did not pass on what has not landed says nothing about its members."""
     for run in change.runs:
-        if run.outcome in _OUTCOMES[run.kind]:
+        if run.outcome in _OUTCOMES[run.kind] and ground.is_firm(run):
             yield f"{run.outcome}:{run.run}", _about(run)
     conflict = change.conflict
     if conflict is not None:
@@ -52,8 +59,11 @@ def _said(change: Change) -> Iterator[tuple[str, str]]:
 def _about(run: Run) -> str:
     kind = "try" if run.kind is Kind.TRY else "run"
     why = f": {run.reason}" if run.reason else ""
-    others = f" of {len(run.members)} changes" if len(run.members) > 1 else ""
-    return f"{kind} {run.run}{others} {run.outcome}{why}"
+    if len(run.members) == 1:
+        return f"{kind} {run.run} {run.outcome}{why}"
+    return (
+        f"{kind} {run.run} of {len(run.members)} changes {run.outcome}{why}; they are tested again in parts"
+    )
 
 
 class Herald:

@@ -15,15 +15,16 @@ import msgspec
 from gitlimmat.errors import LimmatError, RefMovedError
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import Notice
+from gitlimmat.queue.hold import Ground
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import Action, Snapshot, Start
+from gitlimmat.queue.snapshot import Action, Facts, Snapshot, Start
 from gitlimmat.queue.state import Change, Job, Run
 from gitlimmat.service.logfile import Log
 from gitlimmat.service.queue.clock import SteadyClock
 from gitlimmat.service.queue.execute import Executor
 from gitlimmat.service.queue.facts import FactReader
-from gitlimmat.service.queue.notices import wanted_notices
+from gitlimmat.service.queue.notices import is_told_later, wanted_notices
 from gitlimmat.service.queue.runs import Ended
 from gitlimmat.service.queue.settings import read_rules
 from gitlimmat.service.queue.suite import Suites, explain
@@ -150,7 +151,7 @@ class Passes:
         done = [self._do(action, loaded) for action in actions]
         if any(done):
             return Outlook(open=None, rules=self._rules, is_busy=True)
-        notices, is_moved = self._announce(loaded, time.time())
+        notices, is_moved = self._announce(loaded, facts, time.time())
         runs = _open_runs(loaded)
         if not runs:
             self._clock.set()
@@ -180,15 +181,19 @@ class Passes:
         self._troubles.pop(action, None)
         return True
 
-    def _announce(self, loaded: Loaded, now: float) -> tuple[tuple[tuple[Change, Notice], ...], bool]:
+    def _announce(
+        self, loaded: Loaded, facts: Facts, now: float
+    ) -> tuple[tuple[tuple[Change, Notice], ...], bool]:
         """Say what is new about changes; return it, and whether others have said something meanwhile."""
         said: list[tuple[Change, Notice]] = []
         is_moved = False
+        landed = facts.merged.union(change.landed_by for change in loaded.changes.values())
+        ground = Ground(landed=landed)
         for number, change in loaded.changes.items():
             tip = loaded.tips[number]
             if self._announced.get(number) == tip:
                 continue
-            notices = wanted_notices(change, now)
+            notices = wanted_notices(change, now, ground)
             key = f"notices of change {number}"
             if notices and not self._is_waiting(key):
                 try:
@@ -201,7 +206,7 @@ class Passes:
                     continue
                 self._troubles.pop(key, None)
                 said += [(change, notice) for notice in notices]
-            elif not notices:
+            elif not notices and not is_told_later(change, ground):
                 self._announced[number] = tip
         return tuple(said), is_moved
 
