@@ -132,6 +132,22 @@ def test_a_merge_is_one_commit_of_the_queue(repo: Repo) -> None:
     assert shown == f"{_QUEUE}|{_QUEUE}|{newest}|{newest}|merge of 1\n"
 
 
+def test_a_date_to_come_is_not_taken_over(repo: Repo) -> None:
+    """A clock that was wrong once does not date all that lands from then on."""
+    repo.commit("main", files="1")
+    repo.commit("topic", "main")
+    person = "a <a@b> 9999999999 +0000"
+    tree, parent = repo.git("rev-parse", "topic^{tree}", "main").split()
+    text = f"tree {tree}\nparent {parent}\nauthor {person}\ncommitter {person}\n\nlater\n"
+    later = repo.git("hash-object", "-w", "-t", "commit", "--stdin", stdin=text)
+
+    made = merge(repo, "main", later)
+
+    assert isinstance(made, Merged)
+    dates = [repo.git("log", "-1", "--format=%ct", each) for each in ("main", made.oid)]
+    assert dates[0] == dates[1]
+
+
 def test_the_same_merge_has_the_same_id(repo: Repo) -> None:
     """After a crash the merge is found again, not made anew; a failed one leaves nothing."""
     repo.commit("main", a="1\n")

@@ -453,6 +453,19 @@ def test_broken_settings_refuse_a_push_and_say_so(server: Server, alice: Repo) -
     assert server.changes == {}
 
 
+def test_what_is_malformed_does_not_come_in(server: Server, alice: Repo) -> None:
+    """A commit that not every program can read would be tested as one thing and be another to them."""
+    person = f"a <a@b> {'9' * 26} +0000"
+    tree, base = alice.git("rev-parse", "HEAD^{tree}", "HEAD").split()
+    text = f"tree {tree}\nparent {base}\nauthor {person}\ncommitter {person}\n\nodd\n"
+    odd = alice.git("hash-object", "-w", "-t", "commit", "--stdin", "--literally", stdin=text)
+
+    out = push(alice, f"{odd}:refs/for/main", status=1)
+
+    assert "badDateOverflow" in out
+    assert not server.changes
+
+
 # The guard.
 
 

@@ -132,6 +132,22 @@ def test_ancestry_is_the_same_however_it_was_asked(repo: Repo) -> None:
     assert not history.has("1" * 40)
 
 
+def test_ancestry_reads_what_git_reads(repo: Repo) -> None:
+    """A commit that libgit2 cannot read does not hide the history behind it."""
+    base = repo.commit("base")
+    person = f"a <a@b> {'9' * 26} +0000"
+    tree = repo.git("rev-parse", f"{base}^{{tree}}")
+    odd = f"tree {tree}\nparent {base}\nauthor {person}\ncommitter {person}\n\nodd\n"
+    odd = repo.git("hash-object", "-w", "-t", "commit", "--stdin", "--literally", stdin=odd)
+    tip = repo.git("commit-tree", "-p", odd, "-m", "tip", tree)
+    history = Ancestry(find_repository(repo.path))
+
+    history.move(tip)
+
+    assert history.has(base)
+    assert not history.has("1" * 40)
+
+
 def is_ancestor(repo: Repo, commit: str, tip: str) -> bool:
     """Ask git itself."""
     return repo.git("merge-base", commit, tip, check=False) == commit

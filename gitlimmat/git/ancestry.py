@@ -49,7 +49,10 @@ class Ancestry:
         try:
             return self._repository.objects.descendant_of(self._tip, oid)
         except (KeyError, ValueError, pygit2.GitError):
-            return False
+            if oid not in self._repository.objects:
+                return False
+            # git reads commits that libgit2 1.9.7 does not, such as one with a date of twenty digits
+            return self._repository.git.succeeds("merge-base", "--is-ancestor", oid, self._tip)
 
     def _added(self, before: str, tip: str) -> set[str] | None:
         """Return the commits that `tip` has and `before` has not; None when it does not descend from it."""

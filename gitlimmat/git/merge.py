@@ -9,6 +9,7 @@ has the same id after a crash. Nothing is ever signed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, assert_never
@@ -23,6 +24,7 @@ from gitlimmat.git.repository import Repository
 from gitlimmat.git.scratch import Clash, Scratch
 
 _SHORT = 12
+_DAY_S = 86400
 _UNRELATED = "it has no history in common with the target"
 
 
@@ -270,9 +272,13 @@ def quote_path(path: bytes) -> str:
 
 
 def _queue_person(repository: Repository, spec: MergeSpec, heads: Sequence[str]) -> bytes:
-    """Return the queue as author or committer, at the newest date of the base and the heads."""
+    """Return the queue as author or committer, at the newest date of the base and the heads.
+
+    A date that is still to come is somebody's mistake, which all that lands later is not to take over.
+    """
     dates = [read_raw(repository.objects, oid).committed for oid in (spec.base, *heads)]
-    return person(spec.name, spec.email, max(dates))
+    latest = time.time() + _DAY_S
+    return person(spec.name, spec.email, max((date for date in dates if date <= latest), default=min(dates)))
 
 
 def _queue_commit(

@@ -39,6 +39,7 @@ _OF_GIT = (
     Entry("receive.unpackLimit", "1"),  # a pack is kept while hooks are at work, loose objects are not
     Entry("receive.hideRefs", "refs/limmat/queue"),  # from pushes, not from fetches
 )
+_CHECKED = Entry("receive.fsckObjects", "true")  # what not every program can read is not to land
 _MANY = ("target", "admin", "reviewer", "tryer")
 
 
@@ -115,8 +116,11 @@ def _check_bare(repository: Repository) -> None:
 
 def _settings_of_git(theirs: Sequence[ConfigValue]) -> list[Entry]:
     """Return what git needs to be told, without what it is told already."""
-    local = {(each.key, each.value) for each in theirs if each.scope == "local"}
-    return [entry for entry in _OF_GIT if (entry.key.lower(), entry.value) not in local]
+    local = {(each.key.lower(), each.value) for each in theirs if each.scope == "local"}
+    entries = [entry for entry in _OF_GIT if (entry.key.lower(), entry.value) not in local]
+    if _CHECKED.key.lower() not in {key for key, _ in local}:  # who has said no to it has old histories
+        entries.append(_CHECKED)
+    return entries
 
 
 def _settings_of_queue(
