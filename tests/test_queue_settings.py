@@ -145,7 +145,10 @@ def test_ancestry_reads_what_git_reads(repo: Repo) -> None:
     history.move(tip)
 
     assert history.has(base)
+    assert history.has(odd)
     assert not history.has("1" * 40)
+    history.move(base)
+    assert not history.has(odd)
 
 
 def is_ancestor(repo: Repo, commit: str, tip: str) -> bool:

@@ -5,6 +5,7 @@ Layer: git.
 
 from __future__ import annotations
 
+from gitlimmat.git.objects import has_object
 from gitlimmat.git.repository import Repository
 
 _MOST_KNOWN = 100_000
@@ -49,7 +50,7 @@ class Ancestry:
         try:
             return self._repository.objects.descendant_of(self._tip, oid)
         except (KeyError, ValueError, pygit2.GitError):
-            if oid not in self._repository.objects:
+            if not has_object(self._repository.objects, oid):
                 return False
             # git reads commits that libgit2 1.9.7 does not, such as one with a date of twenty digits
             return self._repository.git.succeeds("merge-base", "--is-ancestor", oid, self._tip)
