@@ -66,9 +66,7 @@ _COMMANDS: tuple[Command, ...] = (
     *(SetDraft(draft=False), SetDraft(draft=False), Try(), Try(tests=("other",)), Unroll()),
     Comment(text="words\n@limmat r+ p=1\n<!-- @limmat r- -->"),
 )
-_PRUNED = re.compile(
-    "unable to migrate objects|unpacker error|missing necessary objects|removed what is being"
-)
+_PRUNED = re.compile("unable to migrate objects|unpacker error|missing necessary objects|git gc --prune=now")
 """What is said when git's gc has removed what a push was just storing; nothing was pushed."""
 _TOLD = re.compile(r"change ([0-9]+) (is new|has a new head|has this head already)")
 
