@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from conftest import Repo
 from waiting import wait_until
 
 ROUNDS = 50
+TRUST = "git config --global --add safe.directory"
 
 EXACT = """num_worktrees = 2
 [[tests]]
@@ -179,6 +181,17 @@ def test_unusual_places_are_told_clearly(repo: Repo, tmp_path: Path, kind: str) 
         assert b"unit  passed" in done.stdout
         test = repo.program("-c", config, "test", "unit", cwd=tmp_path / "bare.git")
         assert test.returncode == 128
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_someone_else_is_refused_with_what_git_advises(repo: Repo) -> None:
+    """As git refuses it, and with the command that makes git trust it."""
+    subprocess.run(["chown", "-R", "65534:65534", repo.path], check=True)
+
+    said = repo.program("status").stderr.decode()
+
+    assert "dubious ownership" in said
+    assert f"hint: it belongs to someone else; if you trust that: {TRUST} {repo.path}" in said
 
 
 @pytest.mark.parametrize(

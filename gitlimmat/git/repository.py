@@ -143,7 +143,7 @@ def find_repository(
         raise GitError(
             f"cannot use '{start}': {said.partition(chr(10))[0].removeprefix('fatal: ')}",
             stderr=said,
-            hint="run inside a git repository, or name one with --repo",
+            hint=_remedy(said),
         )
     said_lines = os.fsdecode(done.stdout).removesuffix("\n").split("\n")
     if len(said_lines) != 5:
@@ -158,6 +158,14 @@ def find_repository(
     return Repository(
         worktree=worktree, git_dir=Path(git_dir), common_dir=Path(common_dir), git=clean, asked=ours
     )
+
+
+def _remedy(said: str) -> str:
+    """Return what to do when git refuses a directory: what it proposes itself for that of someone else."""
+    command = next((line.strip() for line in said.splitlines() if "safe.directory" in line), "")
+    if not command:
+        return "run inside a git repository, or name one with --repo"
+    return f"it belongs to someone else; if you trust that: {command}"
 
 
 def _keeping_location(environment: Mapping[str, str]) -> dict[str, str]:
