@@ -198,14 +198,15 @@ SENTENCES: list[tuple[str, dict[str, int], Act, str]] = [
         "tree closed",
         {},
         lambda where: where.close_tree(5, "the big\nrename"),
-        "the tree is closed below 5 by alice, and its priority is 0: the big rename",
+        "waits: the tree is closed below 5 by alice, and its priority is 0: the big rename",
     ),
-    ("paused", {}, lambda where: where.pause("disk"), "the queue is paused by alice: disk"),
+    ("paused", {}, lambda where: where.pause("disk"), "waits: the queue is paused by alice: disk"),
     (
         "broken",
         {},
         lambda where: where.broken.update({MAIN: "line 1: nonsense"}),
-        "limmat.toml on main does not parse: line 1: nonsense; an admin can approve it with --repair",
+        "waits: limmat.toml on main does not parse: line 1: nonsense; "
+        "an admin lets the change that repairs it land, by approving it with --repair",
     ),
     (
         "no target",
@@ -328,6 +329,17 @@ def test_a_change_without_an_opening_is_explained() -> None:
         1: "has no head yet",
         2: "is in main as of ffffffffffff, by others than the queue",
     }
+
+
+def test_what_came_with_another_change_names_it() -> None:
+    """The queue itself has brought it there, with the run of the other one."""
+    where = world(count=1)
+    start(where)
+    where.finish()
+    same = replace(where.changes[1], id=2, runs=(), landed_by="")
+    snapshot = replace(where.snapshot(), changes={**where.changes, 2: same})
+
+    assert explain(same, snapshot, where.rules, where.now).endswith(f" as of {same.landed_as[:12]}, with #1")
 
 
 def test_an_estimate_needs_runs_that_passed() -> None:

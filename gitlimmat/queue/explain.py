@@ -29,7 +29,8 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """What is known to say anything about any change: made once, for as many as are asked about.
 
     `planned` has the next action of a change, `line` those that may start by target, in order, and `ending`
-    the auto runs that are about to be ended, by change. `last` are those that let others go first.
+    the auto runs that are about to be ended, by change. `last` are those that let others go first. `brought`
+    has the changes that a landed commit was made of.
     """
 
     snapshot: Snapshot
@@ -39,6 +40,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     line: Mapping[str, tuple[int, ...]]
     ending: Mapping[int, tuple[Work, Fault]]
     last: frozenset[int]
+    brought: Mapping[str, list[int]]
 
 
 def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
@@ -62,6 +64,10 @@ def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
         for member in work.run.members
         if member.change in work.told and work.told[member.change].is_open
     }
+    brought: dict[str, list[int]] = {}
+    for change in snapshot.changes.values():
+        if change.landed_by:
+            brought.setdefault(change.landed_as, []).append(change.id)
     return Outlook(
         snapshot=snapshot,
         rules=rules,
@@ -70,6 +76,7 @@ def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
         line=line,
         ending=ending,
         last=yielding((change for found in ready.values() for change in found), snapshot),
+        brought=brought,
     )
 
 
@@ -93,7 +100,7 @@ def sentence(change: Change, ahead: Outlook) -> str:
     if isinstance(action, Note):
         return f"is in {branch(action.target)} already, which is about to be recorded"
     if change.forge is not Forge.OPEN:
-        return _over(change)
+        return _over(change, ahead)
     if isinstance(action, Land):
         return f"has passed as merge {short(action.new)} in run {action.run} and is about to land"
     if change.id in ahead.ending:
@@ -119,12 +126,14 @@ def _base(change: Change, snapshot: Snapshot, at_work: Survey) -> str:
     return stack[-1].run.merge if stack else snapshot.facts.tips.get(change.target, "")
 
 
-def _over(change: Change) -> str:
+def _over(change: Change, ahead: Outlook) -> str:
     if change.forge is Forge.CLOSED:
         return "is closed; reopen it if it is to land"
     run = change.run(change.landed_by) if change.landed_by else None
     if run is None:
-        return f"is in {branch(change.target)} as of {short(change.landed_as)}, by others than the queue"
+        place = f"is in {branch(change.target)} as of {short(change.landed_as)}"
+        brought = ahead.brought.get(change.landed_as)
+        return f"{place}, with {numbers(brought)}" if brought else f"{place}, by others than the queue"
     return f"has landed in {branch(run.target)} as {short(change.landed_as)}{others(run, change.id)}"
 
 
@@ -185,7 +194,7 @@ def _held(change: Change, reason: Hold, ahead: Outlook) -> str:
     snapshot = ahead.snapshot
     match reason:
         case Hold.LANDED | Hold.CLOSED:
-            return "has no head yet" if not change.is_opened else _over(change)
+            return "has no head yet" if not change.is_opened else _over(change, ahead)
         case Hold.NO_TARGET:
             is_ours = change.target in ahead.rules.targets
             missing = "does not exist" if is_ours else "is no target of this queue"
@@ -207,13 +216,16 @@ def _held(change: Change, reason: Hold, ahead: Outlook) -> str:
         case Hold.BROKEN:
             said = one_line(broken(change.target, snapshot, _base(change, snapshot, ahead.at_work)))
             place = branch(change.target)
-            return f"limmat.toml on {place} does not parse: {said}; an admin can approve it with --repair"
+            return (
+                f"waits: limmat.toml on {place} does not parse: {said};"
+                " an admin lets the change that repairs it land, by approving it with --repair"
+            )
         case Hold.PAUSED:
             paused = snapshot.queue.paused
-            return _paused(paused) if paused is not None else "the queue is paused"
+            return f"waits: {_paused(paused) if paused is not None else 'the queue is paused'}"
         case Hold.TREE_CLOSED:
             closing = snapshot.queue.closing(change.target)
-            return _closed(change, closing) if closing is not None else "the tree is closed"
+            return f"waits: {_closed(change, closing) if closing is not None else 'the tree is closed'}"
     assert_never(reason)
 
 
