@@ -101,6 +101,27 @@ def test_a_change_is_approved_landed_and_shown(server: Server, queue: Program) -
     assert "landed" in history[0]
 
 
+def test_what_to_do_next_is_said(server: Server, queue: Program) -> None:
+    """That nobody serves the queue, and how to see what a test that failed has printed."""
+    server.base('[[tests]]\nname = "unit"\ncommand = "test ! -e bad"\n', file="1")
+    number = str(server.change("first", bad="1"))
+    assert "daemon" not in queue.call("explain", number, status=0)[1]
+    queue("approve", number)
+
+    for words in (("explain", number), ("explain",), ("show", number), ("info",)):
+        assert "no daemon is at work here now" in queue.call(*words, status=0)[1]
+    assert not queue.call("show", number, "--json", status=0)[1]
+    server.serve()
+
+    shown, said = queue.call("show", number, status=0)
+    assert "unit  failed" in shown
+    merge = server.state(1).runs[-1].merge
+    assert f"hint: git limmat show -v {merge[:12]} unit\n" in said
+    queue("pause")
+    queue("retry", number)
+    assert "how long" not in queue("info")
+
+
 def test_json_has_the_same_as_the_text(server: Server, queue: Program) -> None:
     """One document each, with its format."""
     server.change("first", a="1")
@@ -275,7 +296,7 @@ def test_a_clone_shows_what_it_has_fetched_and_tells_nothing(server: Server, que
     server.change("first", a="1")
     clone = server.repo
     assert b"has no merge queue" in clone.program("queue", "approve", "1").stderr
-    assert clone.limmat("queue", "list", status=1) == ""
+    assert b"hint: 'git limmat queue follow' fetches" in clone.program("queue", "list").stderr
     clone.git("remote", "add", "origin", str(server.bare.path))
     clone.git("fetch", "-q", "origin", "refs/limmat/queue/*:refs/limmat/remotes/origin/queue/*", "main")
 

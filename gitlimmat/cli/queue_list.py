@@ -5,6 +5,7 @@ Layer: cli.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,7 +15,7 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import Printer
-from gitlimmat.cli.queue_print import STATUS_SLOT, closing_lines, paged, plain
+from gitlimmat.cli.queue_print import STATUS_SLOT, closing_lines, hint_of_server, paged, plain
 from gitlimmat.cli.queue_words import Remote, number_of
 from gitlimmat.errors import UsageError
 from gitlimmat.git.colors import Slot
@@ -92,12 +93,18 @@ def info(
         printer.line(f"{counted(counts['open'], 'change')} open" + (f": {', '.join(parts)}" if parts else ""))
         for line in closing_lines(view):
             printer.line(line)
-        left = estimate(view.snapshot, view.rules, view.now)
-        if left is None:
-            printer.line("nobody knows yet how long a run takes")
-        elif left:
-            printer.line(f"about {duration(left)} until all that is approved has been tested")
+        if view.snapshot.queue.paused is None:
+            _print_estimate(printer, estimate(view.snapshot, view.rules, view.now))
+    hint_of_server(project, view, list_changes(view, Filter()), remote)
     return 0
+
+
+def _print_estimate(printer: Printer, left: float | None) -> None:
+    """Say when the queue will be empty, to whole seconds: it is a guess."""
+    if left is None:
+        printer.line("nobody knows yet how long a run takes")
+    elif left:
+        printer.line(f"about {duration(math.ceil(left))} until all that is approved has been tested")
 
 
 def _status(word: str) -> Status:

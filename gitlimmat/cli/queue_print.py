@@ -6,7 +6,8 @@ Layer: cli.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
@@ -14,9 +15,9 @@ from gitlimmat.cli.output import Printer, stdout_printer
 from gitlimmat.cli.pager import find_pager
 from gitlimmat.git.colors import Slot
 from gitlimmat.queue.phrase import because, branch
-from gitlimmat.queue.state import Status
+from gitlimmat.queue.state import Change, Status
 from gitlimmat.service.project import Project
-from gitlimmat.service.queue.view import QueueView
+from gitlimmat.service.queue.view import QueueView, lacks_server
 
 STATUS_SLOT = {
     Status.LANDED: Slot.PASSED,
@@ -67,6 +68,17 @@ def closing_lines(view: QueueView) -> list[str]:
         said = f"{which} CLOSED below priority {closing.below} by {closing.by}{because(closing.reason)}"
         lines.append(plain(said))
     return lines
+
+
+def hint_of_server(project: Project, view: QueueView, changes: Iterable[Change], remote: str | None) -> None:
+    """Say what is missing when one of these changes waits, and nobody serves the queue."""
+    if remote is None and lacks_server(project.repository, view, [change.id for change in changes]):
+        hint("no daemon is at work here now; 'git limmat queue serve' starts one")
+
+
+def hint(text: str) -> None:
+    """Say on standard error what may be done next."""
+    sys.stderr.write(f"hint: {text}\n")
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,7 @@ Layer: cli.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from typing import Annotated
@@ -14,7 +15,7 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import Printer, age
-from gitlimmat.cli.queue_print import STATUS_SLOT, paged, plain
+from gitlimmat.cli.queue_print import STATUS_SLOT, hint, hint_of_server, paged, plain
 from gitlimmat.cli.queue_words import ChangeNumber, Remote, number_of
 from gitlimmat.git.colors import Slot
 from gitlimmat.model import Outcome
@@ -52,6 +53,9 @@ def show(options: Request, change: ChangeNumber, json: _Json = False, remote: Re
             printer.line(_json(tell_change(view, found)))
         else:
             _print_change(printer, view, found)
+    if not json:
+        hint_of_server(project, view, [found], remote)
+        _hint_of_output(found)
     return 0
 
 
@@ -60,12 +64,11 @@ def explain(options: Request, change: _Optional = None, remote: Remote = None) -
     number = number_of(change) if change is not None else None
     project, view = _open(options, remote)
     why = view.explanations()
+    wanted = [view.change(number)] if number is not None else list_changes(view, Filter())
     with paged(project) as printer:
-        if number is not None:
-            printer.line(_why(view.change(number), why))
-            return 0
-        for each in list_changes(view, Filter()):
+        for each in wanted:
             printer.line(_why(each, why))
+    hint_of_server(project, view, wanted, remote)
     return 0
 
 
@@ -130,6 +133,16 @@ def _print_change(printer: Printer, view: QueueView, change: Change) -> None:
         printer.line(f"{plain(said.actor)}, {age(view.now - said.at)}:")
         for line in said.text.splitlines():
             printer.line(f"    {plain(line)}".rstrip())
+
+
+def _hint_of_output(change: Change) -> None:
+    """Say how to see what the newest test that failed has printed."""
+    jobs = [
+        job for run in change.runs for job in run.jobs if job.outcome in (Outcome.FAILED, Outcome.ERRORED)
+    ]
+    if jobs:
+        last = jobs[-1]
+        hint(f"git limmat show -v {short(last.commit)} {shlex.quote(plain(last.test))}")
 
 
 def _facts(change: Change, now: float) -> Iterator[tuple[str, str]]:

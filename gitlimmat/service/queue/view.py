@@ -5,7 +5,7 @@ Layer:  service. Nothing is written, started or waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -17,11 +17,12 @@ from gitlimmat.queue.order import queue_order
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Facts, Snapshot
 from gitlimmat.queue.state import Change, Forge, Status
-from gitlimmat.service.queue.ask import has_queue
+from gitlimmat.service.queue.ask import NoQueueError, has_queue
 from gitlimmat.service.queue.facts import FactReader
 from gitlimmat.service.queue.session import find_change
 from gitlimmat.service.queue.settings import read_rules
 from gitlimmat.service.queue.suite import Suites
+from gitlimmat.service.queue.turn import server
 from gitlimmat.store.timeline import Entry, Loaded, Timelines, remote_refs
 
 _HEADS = "refs/heads/"
@@ -79,7 +80,8 @@ def open_view(
 ) -> QueueView:
     """Look at a queue: the copy of that of `remote`, else this repository's own, else the one copy there is.
 
-    Raises: UsageError when there is no such copy, ConfigError for bad settings of the queue.
+    Raises: UsageError when there is no such copy, NoQueueError when there is nothing of any queue, and
+    ConfigError for bad settings of the queue.
     """
     copies = [remote] if remote is not None else []
     is_own = remote is None and (has_queue(repository) or _has_own_refs(repository))
@@ -90,15 +92,27 @@ def open_view(
         raise UsageError(f"there are queues of several remotes: {names}", hint="say which with --remote")
     if copies:
         return _copy_of(repository, copies[0], now)
+    if not is_own:
+        raise NoQueueError(
+            f"'{repository.name}' has no merge queue, and nothing of another one has been fetched",
+            hint="'git limmat queue follow' fetches that of a remote, 'git limmat queue init' makes one",
+        )
     timelines = Timelines(repository)
     loaded = timelines.load()
-    if not is_own:
-        return QueueView(timelines, loaded, _rules_of(loaded), Facts(), now)
     if not has_queue(repository):
         return QueueView(timelines, loaded, _rules_of(loaded), _facts_of(repository, loaded, "origin"), now)
     rules = read_rules(repository, warn)
     facts = FactReader(repository, Suites(repository), warn).read(loaded, rules)
     return QueueView(timelines, loaded, rules, facts, now)
+
+
+def lacks_server(repository: Repository, view: QueueView, numbers: Collection[int]) -> bool:
+    """Return whether any of these changes waits for a daemon, and none serves this repository's queue."""
+    waiting = (
+        change.forge is Forge.OPEN and (change.approval is not None or change.wanted_try is not None)
+        for change in map(view.change, numbers)
+    )
+    return any(waiting) and has_queue(repository) and server(repository) is None
 
 
 def list_changes(view: QueueView, wanted: Filter) -> list[Change]:
