@@ -166,6 +166,29 @@ def test_settings_are_read_again_and_a_bad_one_changes_nothing(server: Server) -
     assert server.bare.git("show", "-s", "--format=%an", "main") == "The Other"
 
 
+def test_a_conflict_with_what_is_ahead_is_told_when_that_has_landed(server: Server, tmp_path: Path) -> None:
+    """Until then it says nothing about the target; after it nobody would ask again."""
+    server.set("depth", "2")
+    gate = tmp_path / "gate"
+    waiting = f'[[tests]]\nname = "unit"\ncommand = "until test -e {gate}; do sleep 0.01; done"\n'
+    server.base(waiting, file="one\n")
+    first = server.change("first", file="two\n")
+    second = server.change("second", "main", file="three\n")
+    third = server.change("third", "main", other="x")
+    server.approve(first, second, third)
+
+    def act() -> None:
+        wait_until(lambda: server.state(third).auto is not None)
+        assert server.events(second).count("Conflicted") == 0
+        server.tell(third, Cancel())
+        gate.touch()
+        wait_until(lambda: server.state(second).status is Status.CONFLICT)
+
+    server.serve_while(act)
+
+    assert server.events(second).count("Conflicted") == 1
+
+
 def test_a_conflict_is_told_once_and_gone_with_a_new_head(server: Server) -> None:
     """It names the paths, and stops nobody else."""
     server.base(PASSING, file="one\n")

@@ -169,13 +169,15 @@ class Executor:
 
     def _conflict(self, action: Start, made: Conflict, loaded: Loaded) -> None:
         """Remember that a head does not merge; the change is told once, if it is no news of another run's."""
-        self._facts.conflicts.add((made.head, action.base))
+        pair = (made.head, action.base)
         member = next((each for each in action.members if each.head == made.head), action.members[0])
         change = loaded.changes[member.change]
-        if action.kind is Kind.AUTO:
-            is_known = change.conflict is not None and change.conflict.head == made.head
-            if action.after or is_known:
-                return
+        if action.kind is Kind.AUTO and action.after:
+            self._facts.ahead.add(pair)
+            return
+        if action.kind is Kind.AUTO and change.conflict is not None and change.conflict.head == made.head:
+            self._facts.conflicts.add(pair)
+            return
         event = Conflicted(
             actor=QUEUE,
             at=time.time(),
@@ -185,6 +187,7 @@ class Executor:
             reason=made.reason,
         )
         self._append(loaded, [change.id], event, reason=f"change {change.id} conflicts")
+        self._facts.conflicts.add(pair)  # not before: if others were faster, it is still to be told
 
     def _already_merged(self, action: Start, loaded: Loaded, rules: Rules) -> None:
         """A try tests what it changes nothing of; else it has landed, or waits for what it is built on."""
@@ -199,7 +202,7 @@ class Executor:
             return
         for member in action.members:
             if action.after:
-                self._facts.conflicts.add((member.head, action.base))
+                self._facts.ahead.add((member.head, action.base))
                 continue
             note = Note(change=member.change, run="", target=action.target, new=action.base)
             self._note(note, loaded)

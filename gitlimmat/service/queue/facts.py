@@ -28,11 +28,13 @@ _MOST_CONFLICTS = 10_000
 class FactReader:
     """Finds the facts of one repository. For one thread at a time.
 
-    `conflicts` has (head, base) that were found not to merge.
+    `conflicts` has (head, base) that were found not to merge, `ahead` those where the base is the merge of a
+    run that has not landed. When it has, they are to be looked at again: nobody was told.
     """
 
     def __init__(self, repository: Repository, suites: Suites, warn: Callable[[str], None]) -> None:
         self.conflicts: set[tuple[str, str]] = set()
+        self.ahead: set[tuple[str, str]] = set()
         self._repository = repository
         self._suites = suites
         self._warn = warn
@@ -47,13 +49,16 @@ class FactReader:
 
         `blocked` has what is not to be merged for now.
         """
-        if len(self.conflicts) > _MOST_CONFLICTS:
-            self.conflicts.clear()
+        for found in (self.conflicts, self.ahead):
+            if len(found) > _MOST_CONFLICTS:
+                found.clear()
         changes = [change for change in loaded.changes.values() if change.forge is not Forge.LANDED]
         named = {change.target for change in changes if change.forge is Forge.OPEN}
         tips = dict(self._tips(dict.fromkeys((*rules.targets, *sorted(named)))))
         merged = frozenset(self._merged(changes, tips))
-        conflicts = frozenset(self.conflicts | blocked | set(_known_conflicts(changes)))
+        present = set(tips.values())
+        self.ahead = {pair for pair in self.ahead if pair[1] not in present}
+        conflicts = frozenset(self.conflicts | self.ahead | blocked | set(_known_conflicts(changes)))
         return Facts(
             tips=tips,
             contained=frozenset(self._contained(changes, tips, merged)),
