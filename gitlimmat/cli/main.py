@@ -141,8 +141,8 @@ def _report_system(error: OSError) -> None:
             )
         )
         return
-    subject = f" '{error.filename}'" if error.filename else ""
-    sys.stderr.write(f"fatal: cannot use{subject}: {error.strerror or error}\n")
+    what = f"use '{error.filename}'" if error.filename else "go on"  # what is printed to has no name
+    sys.stderr.write(f"fatal: cannot {what}: {error.strerror or error}\n")
 
 
 def _has_directory() -> bool:

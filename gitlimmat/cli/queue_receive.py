@@ -64,11 +64,12 @@ def _proc_receive(repository: Repository) -> NoReturn:
     told = read_told(sys.stdin.buffer, sys.stdout.buffer)
 
     from gitlimmat.queue.auth import Principal
-    from gitlimmat.service.queue.identity import who
+    from gitlimmat.service.queue.identity import check_no_test, who
     from gitlimmat.service.queue.receive import receive
     from gitlimmat.service.queue.session import open_queue
 
     session = open_queue(repository, lambda message: None)
+    check_no_test(repository, os.environ)
     person = Principal(name=who(session.rules.identity, os.environ))
     answers = receive(session, told, person, lambda line: _say(line))
     write_answers(sys.stdout.buffer, answers)

@@ -109,7 +109,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """All timelines folded, as they were at one moment.
 
     `damaged` says by number what is wrong with a timeline that cannot be read; such a change is not in
-    `changes` and not in `tips`. When that of the queue itself cannot be read, the queue is paused.
+    `changes` and not in `tips`. When that of the queue itself cannot be read, the queue is paused, and
+    `queue_fault` says why.
     """
 
     changes: Mapping[int, Change]
@@ -117,6 +118,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     tips: Mapping[int, str]
     queue_tip: str | None
     damaged: Mapping[int, str] = {}
+    queue_fault: str = ""
 
 
 class Timelines:
@@ -151,9 +153,11 @@ class Timelines:
                     folded.changes[number] = kept
                 except StoreError as error:
                     damaged[number] = error.message
+        queue_fault = ""
         try:
             folded.queue_tip, folded.queue = self._read_queue(before.queue_tip, before.queue)
         except StoreError as error:
+            queue_fault = error.message
             folded.queue = Queue(paused=Closing(below=0, reason=error.message, by=QUEUE, at=0.0))
         self._folded = folded
         return Loaded(
@@ -162,6 +166,7 @@ class Timelines:
             tips={number: kept.tip for number, kept in folded.changes.items()},
             queue_tip=folded.queue_tip or None,
             damaged=damaged,
+            queue_fault=queue_fault,
         )
 
     def entries(self, change: int | None, since: str | None = None) -> tuple[Entry, ...]:

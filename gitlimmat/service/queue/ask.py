@@ -37,7 +37,7 @@ def ask(
     and LimmatError when nothing can be written.
     """
     from gitlimmat.queue.auth import Principal
-    from gitlimmat.service.queue.identity import who
+    from gitlimmat.service.queue.identity import check_no_test, who
     from gitlimmat.service.queue.session import open_queue, submit
 
     if not has_queue(repository):
@@ -50,6 +50,7 @@ def ask(
     except UnicodeEncodeError as error:
         raise UsageError("cannot use a text that is not UTF-8") from error
     session = open_queue(repository, warn)
+    check_no_test(repository, environment)
     person = Principal(name=who(session.rules.identity, environment))
     return submit(session, number, command, person, via="cli")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gitlimmat.errors import GitError, RefMovedError, UsageError
+from gitlimmat.errors import GitError, RefMovedError, StoreError, UsageError
 from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
@@ -67,7 +67,9 @@ def open_queue(repository: Repository, warn: Callable[[str], None]) -> QueueSess
 
 
 def find_change(loaded: Loaded, number: int) -> Change:
-    """Return a change. Raises: UsageError when there is none of that number."""
+    """Return a change. Raises: UsageError when there is none of that number, StoreError for a damaged one."""
+    if number in loaded.damaged:
+        raise StoreError(f"cannot read change {number}: {loaded.damaged[number]}")
     change = loaded.changes.get(number)
     if change is None:
         raise UsageError(f"no change {number}", hint="'git limmat queue list --all' shows every change")
@@ -115,6 +117,8 @@ def _additions(found: Answer, number: int | None, loaded: Loaded) -> list[Additi
     additions = []
     if number is not None and found.events:
         additions.append(Addition(change=number, events=found.events, expected=loaded.tips[number]))
+    if found.queue_events and loaded.queue_fault:
+        raise StoreError(loaded.queue_fault)
     if found.queue_events:
         additions.append(Addition(change=None, events=found.queue_events, expected=loaded.queue_tip))
     return additions
