@@ -173,7 +173,7 @@ _git_limmat () {
 		notes) options='--rebuild --dry-run' ;;
 		prompt) options='--sh' ;;
 		help) options='--text --completion' ;;
-		queue) options='--by --priority --rollup --note --repair --level --test --parent --cancel --message --body --file --status --target --author --all --json --remote --yes --dry-run --undo --policy --identity --reviewer --admin --tryer --url --once --http-sockaddr --hostname --interval' ;;
+		queue) options='--by --priority --rollup --note --repair --level --test --parent --cancel --message --body --file --status --target --author --all --json --remote --verbose --yes --dry-run --undo --policy --identity --reviewer --admin --tryer --url --once --http-sockaddr --hostname --interval' ;;
 		esac
 		__gitcomp "$options --repo --config --result-db --worktree-prefix --worktree-dir --num-worktrees --git-binary --color= --tests --skip-test --help"
 		return

@@ -207,6 +207,7 @@ complete -c git-limmat -n '__git_limmat_at queue' -l author -x -d 'Only those of
 complete -c git-limmat -n '__git_limmat_at queue' -s a -l all -d 'Also those that landed or were closed'
 complete -c git-limmat -n '__git_limmat_at queue' -l json -d 'Print one JSON document'
 complete -c git-limmat -n '__git_limmat_at queue' -l remote -x -d 'Show what was fetched of the queue of that remote'
+complete -c git-limmat -n '__git_limmat_at queue' -s v -l verbose -d 'Show the ends of what failed tests have printed, too'
 complete -c git-limmat -n '__git_limmat_at queue' -s y -l yes -d 'Do it without asking'
 complete -c git-limmat -n '__git_limmat_at queue' -s n -l dry-run -d 'Only show what would be done'
 complete -c git-limmat -n '__git_limmat_at queue' -l undo -d 'Take back what was done; timelines stay'

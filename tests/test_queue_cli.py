@@ -115,11 +115,30 @@ def test_what_to_do_next_is_said(server: Server, queue: Program) -> None:
 
     shown, said = queue.call("show", number, status=0)
     assert "unit  failed" in shown
-    merge = server.state(1).runs[-1].merge
-    assert f"hint: git limmat show -v {merge[:12]} unit\n" in said
+    assert "hint: 'git limmat queue show 1 --verbose' shows what failed tests have printed\n" in said
     queue("pause")
     queue("retry", number)
     assert "how long" not in queue("info")
+
+
+def test_what_a_failed_test_has_printed_is_shown(server: Server, queue: Program) -> None:
+    """Its end, without what a terminal would act on; that is all there is of it from afar."""
+    noise = r"seq 1 150; printf '\\033[31mred\\033[0m \\033]0;title\\007\\tend\\n'"
+    server.base(f'[[tests]]\nname = "unit"\ncommand = """{noise}; test ! -e bad"""\n', file="1")
+    queue("approve", str(server.change("first", bad="1")))
+    server.serve()
+
+    shown, said = queue.call("show", "1", "-v", status=0)
+
+    *_, before, last = shown.splitlines()
+    assert (before, last) == ("    150", "    red \ufffd]0;title\ufffd  end")
+    merge = server.state(1).runs[-1].merge
+    assert f"{merge[:12]}  unit, the end of " in shown
+    assert "    52\n" in shown
+    assert "    51\n" not in shown
+    assert "--verbose" not in said
+    assert "    150" not in queue("show", "1")
+    assert "cannot be used with --json" in queue.refusal("show", "1", "--verbose", "--json", status=129)
 
 
 def test_json_has_the_same_as_the_text(server: Server, queue: Program) -> None:

@@ -5,7 +5,7 @@ Layer: cli.
 
 from __future__ import annotations
 
-import shlex
+import re
 import time
 from collections.abc import Iterator
 from typing import Annotated
@@ -17,6 +17,7 @@ from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import Printer, age
 from gitlimmat.cli.queue_print import STATUS_SLOT, hint, hint_of_server, paged, plain
 from gitlimmat.cli.queue_words import ChangeNumber, Remote, number_of
+from gitlimmat.errors import UsageError
 from gitlimmat.git.colors import Slot
 from gitlimmat.model import Outcome
 from gitlimmat.queue.events import QUEUE, Unknown
@@ -24,6 +25,7 @@ from gitlimmat.queue.phrase import because, branch, short, span
 from gitlimmat.queue.sentence import sentence
 from gitlimmat.queue.state import Change, Run
 from gitlimmat.service.project import Project, open_server
+from gitlimmat.service.queue.output import failed_jobs, printed
 from gitlimmat.service.queue.told import tell_change, tell_history
 from gitlimmat.service.queue.view import Filter, QueueView, list_changes, open_view
 from gitlimmat.service.request import Request
@@ -33,6 +35,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Optional = Annotated[
     str | None, typer.Argument(metavar="[<change>]", help="The change.", show_default=False)
 ]
+_COLOR = re.compile(r"\x1b\[[0-9;:]*[mK]")
 _OUTCOME_SLOT = {
     "passed": Slot.PASSED,
     "failed": Slot.FAILED,
@@ -43,8 +46,18 @@ _OUTCOME_SLOT = {
 }
 
 
-def show(options: Request, change: ChangeNumber, json: _Json = False, remote: Remote = None) -> int:
+def show(
+    options: Request,
+    change: ChangeNumber,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the ends of what failed tests have printed, too.")
+    ] = False,
+    json: _Json = False,
+    remote: Remote = None,
+) -> int:
     """Show all that is known of a change: its state, its runs with their jobs, and what was said."""
+    if verbose and json:
+        raise UsageError("--verbose cannot be used with --json")
     number = number_of(change)
     project, view = _open(options, remote)
     found = view.change(number)
@@ -53,9 +66,12 @@ def show(options: Request, change: ChangeNumber, json: _Json = False, remote: Re
             printer.line(_json(tell_change(view, found)))
         else:
             _print_change(printer, view, found)
+        if verbose:
+            _print_output(printer, project, found)
     if not json:
         hint_of_server(project, view, [found], remote)
-        _hint_of_output(found)
+        if failed_jobs(found) and not verbose:
+            hint(f"'git limmat queue show {number} --verbose' shows what failed tests have printed")
     return 0
 
 
@@ -135,14 +151,18 @@ def _print_change(printer: Printer, view: QueueView, change: Change) -> None:
             printer.line(f"    {plain(line)}".rstrip())
 
 
-def _hint_of_output(change: Change) -> None:
-    """Say how to see what the newest test that failed has printed."""
-    jobs = [
-        job for run in change.runs for job in run.jobs if job.outcome in (Outcome.FAILED, Outcome.ERRORED)
-    ]
-    if jobs:
-        last = jobs[-1]
-        hint(f"git limmat show -v {short(last.commit)} {shlex.quote(plain(last.test))}")
+def _print_output(printer: Printer, project: Project, change: Change) -> None:
+    """Print the ends of what the failed tests of the newest run that has any have printed."""
+    for job in failed_jobs(change):
+        streams = printed(project, job)
+        about = f"{short(job.commit)}  {plain(job.test)}"
+        printer.line("")
+        if not streams:
+            printer.line(f"{about} has printed nothing, or it is not stored here")
+        for each in streams:
+            printer.line(f"{about}, {'the end of ' if each.is_cut else ''}{plain(each.stream)}:")
+            for line in each.lines:
+                printer.line(f"    {plain(_COLOR.sub('', line).expandtabs())}".rstrip())
 
 
 def _facts(change: Change, now: float) -> Iterator[tuple[str, str]]:
