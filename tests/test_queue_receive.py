@@ -193,6 +193,19 @@ def test_the_same_head_again_changes_nothing(server: Server, alice: Repo) -> Non
     assert server.refs() == before
 
 
+def test_the_head_of_a_change_with_a_topic_is_not_opened_twice(server: Server, alice: Repo) -> None:
+    """Whoever leaves the topic out means it still, as long as nothing is new."""
+    alice.commit("one")
+    push(alice, "HEAD:refs/for/main/fix")
+    before = server.refs()
+
+    assert said(push(alice, FOR)) == ["change 1 has this head already: one"]
+    assert server.refs() == before
+    assert said(push(alice, FOR, by="bob")) == ["change 2 is new: one"]
+    alice.commit("two")
+    assert said(push(alice, FOR)) == ["change 3 is new: two"]
+
+
 def test_a_head_that_comes_back_keeps_its_ref(server: Server, alice: Repo) -> None:
     """Heads are numbered in the order in which they first came."""
     first = alice.commit("one")

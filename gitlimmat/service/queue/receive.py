@@ -96,8 +96,9 @@ def _until_stored(session: QueueSession, wish: Wish, person: Principal) -> _Outc
 def _find(session: QueueSession, loaded: Loaded, wish: Wish, person: Principal) -> Change | None:
     """Return the change that is pushed, None for a new one.
 
-    A number names it. A topic names the one of this person with that topic, and without one it is the one
-    without a topic that is continued or rewritten; only changes that are open count.
+    A number names it. A topic names the one of this person with that topic. Without one it is the one
+    without a topic that is continued or rewritten, else the one with a topic that has this very head.
+    Only changes that are open count.
     """
     place = wish.place
     if place.number is not None:
@@ -105,11 +106,13 @@ def _find(session: QueueSession, loaded: Loaded, wish: Wish, person: Principal) 
     mine = [
         each
         for each in loaded.changes.values()
-        if (each.forge, each.author, each.target, each.topic)
-        == (Forge.OPEN, person.name, place.target, place.topic)
+        if (each.forge, each.author, each.target) == (Forge.OPEN, person.name, place.target)
     ]
-    if not place.topic:
-        mine = _continued(session, mine, wish)
+    named = [each for each in mine if each.topic == place.topic]
+    if place.topic:
+        mine = named
+    else:
+        mine = _continued(session, named, wish) or [each for each in mine if each.head == wish.head]
     if len(mine) > 1:
         numbers = " or ".join(
             f"refs/for/{place.target.removeprefix('refs/heads/')}/{each.id}" for each in mine
