@@ -610,6 +610,22 @@ def test_a_head_that_others_brought_there_has_landed(server: Server) -> None:
     change = server.state(number)
     assert (change.forge, change.landed_by, change.runs) == (Forge.LANDED, "", ())
     assert server.tip == change.head
+    assert change.comments[-1].text == f"is in main already, as of {server.tip[:12]}"
+
+
+def test_a_change_that_came_with_another_one_says_so(server: Server) -> None:
+    """Its head is among the commits of the one that has landed; nobody else had a part in it."""
+    server.base()
+    first = server.repo.commit("first", "main", a="1")
+    second = server.repo.commit("second", first, b="1")
+    server.push(second)
+    within, whole = server.open("first", first), server.open("second", second)
+    server.approve(whole)
+
+    server.serve()
+
+    assert server.state(within).landed_by == ""
+    assert server.state(within).comments[-1].text == f"came to main with #{whole}, as of {server.tip[:12]}"
 
 
 def test_a_paused_queue_starts_and_lands_nothing(server: Server, tmp_path: Path) -> None:

@@ -85,8 +85,9 @@ def _words(event: AnyEvent) -> str:
         case Conflicted():
             return f"{event.head[:_SHORT]} conflicts with {event.base[:_SHORT]}"
         case Landed():
-            by = f" by run {event.run}" if event.run else ", brought there by others"
-            return f"landed on {short_ref(event.target)} as {event.new[:_SHORT]}{by}"
+            if not event.run:
+                return f"is in {short_ref(event.target)} already, as of {event.new[:_SHORT]}"
+            return f"landed on {short_ref(event.target)} as {event.new[:_SHORT]} by run {event.run}"
         case Notice():
             return f"told: {event.text}"
         case TreeClosed():

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from gitlimmat.git.environment import OWN_MARK, scrubbed
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import QUEUE, Kind, Notice, RunOutcome
 from gitlimmat.queue.hold import Ground
+from gitlimmat.queue.phrase import numbers
 from gitlimmat.queue.state import Change, Forge, Run
 from gitlimmat.service.announce import LIMIT_S, run_limited
 from gitlimmat.service.logfile import Log
@@ -25,11 +26,16 @@ _BAD = (RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT)
 _OUTCOMES = {Kind.AUTO: _BAD, Kind.TRY: (RunOutcome.PASSED, *_BAD)}
 
 
-def wanted_notices(change: Change, at: float, ground: Ground) -> tuple[Notice, ...]:
-    """Return what is to be said about a change and was not yet, in the order in which it happened."""
+def wanted_notices(
+    change: Change, at: float, ground: Ground, beside: Sequence[int] = ()
+) -> tuple[Notice, ...]:
+    """Return what is to be said about a change and was not yet, in the order in which it happened.
+
+    `beside` has the changes that a run of the queue has landed as the same commit, by number.
+    """
     return tuple(
         Notice(actor=QUEUE, at=at, key=key, text=text)
-        for key, text in dict(_said(change, ground)).items()
+        for key, text in dict(_said(change, ground, beside)).items()
         if key not in change.notices
     )
 
@@ -39,7 +45,7 @@ def is_told_later(change: Change, ground: Ground) -> bool:
     return any(run.outcome in _OUTCOMES[run.kind] and not ground.is_firm(run) for run in change.runs)
 
 
-def _said(change: Change, ground: Ground) -> Iterator[tuple[str, str]]:
+def _said(change: Change, ground: Ground, beside: Sequence[int]) -> Iterator[tuple[str, str]]:
     """Yield keys and texts. A run that did not pass on what has not landed says nothing about its members."""
     for run in change.runs:
         if run.outcome in _OUTCOMES[run.kind] and ground.is_firm(run):
@@ -52,8 +58,14 @@ def _said(change: Change, ground: Ground) -> Iterator[tuple[str, str]]:
         yield f"conflict:{conflict.head[:_SHORT]}:{conflict.base[:_SHORT]}", text
     if change.forge is Forge.LANDED:
         branch = change.target.removeprefix("refs/heads/")
-        how = f"by run {change.landed_by}" if change.landed_by else "by others"
-        yield f"landed:{change.landed_by}", f"landed on {branch} {how}, as {change.landed_as[:_SHORT]}"
+        commit = change.landed_as[:_SHORT]
+        if change.landed_by:
+            text = f"landed on {branch} by run {change.landed_by}, as {commit}"
+        elif beside:
+            text = f"came to {branch} with {numbers(beside)}, as of {commit}"
+        else:
+            text = f"is in {branch} already, as of {commit}"
+        yield f"landed:{change.landed_by}", text
 
 
 def _about(run: Run) -> str:

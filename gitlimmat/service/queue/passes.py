@@ -189,11 +189,15 @@ class Passes:
         is_moved = False
         landed = facts.merged.union(change.landed_by for change in loaded.changes.values())
         ground = Ground(landed=landed)
+        together: dict[str, list[int]] = {}
+        for change in loaded.changes.values():
+            if change.landed_by:
+                together.setdefault(change.landed_as, []).append(change.id)
         for number, change in loaded.changes.items():
             tip = loaded.tips[number]
             if self._announced.get(number) == tip:
                 continue
-            notices = wanted_notices(change, now, ground)
+            notices = wanted_notices(change, now, ground, together.get(change.landed_as, ()))
             key = f"notices of change {number}"
             if notices and not self._is_waiting(key):
                 try:
