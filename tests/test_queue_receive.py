@@ -17,7 +17,7 @@ from queue_server import Server, push, receive_raw, start_push
 from waiting import wait_until
 
 from gitlimmat.git.repository import find_repository
-from gitlimmat.queue.events import Closed
+from gitlimmat.queue.events import Closed, Policy
 from gitlimmat.queue.state import Forge
 from gitlimmat.service.queue.setup import Wanted
 from gitlimmat.store.timeline import Addition, Timelines, head_ref
@@ -72,6 +72,23 @@ def test_a_push_opens_a_change_and_says_its_number(server: Server, alice: Repo) 
     assert server.refs("refs/limmat/queue/changes/1/heads") == {head_ref(1, 1): head}
     assert server.refs("refs/for") == {}
     assert server.refs("refs/heads") == {"refs/heads/main": server.base}
+
+
+@pytest.mark.parametrize("policy", [Policy.AUTOSQUASH, Policy.SQUASH, Policy.MERGE])
+def test_a_commit_that_is_to_be_folded_gives_no_title(server: Server, alice: Repo, policy: Policy) -> None:
+    """Where the policy folds it; elsewhere the title says why the change cannot be approved."""
+    server.set_up(Wanted(policy=policy))
+    for words in ("pump: mend", "fixup! pump: mend", "amend! fixup! pump: mend"):
+        alice.git("commit", "-q", "--allow-empty", "-m", words, "-m", f"About {words}.")
+
+    push(alice, FOR)
+
+    change, title = server.change(1), "amend! fixup! pump: mend"
+    if policy is not Policy.MERGE:
+        title = "pump: mend"
+    assert (change.title, change.body) == (title, f"About {title}.")
+    head = alice.git("commit-tree", "-p", "HEAD~3", "-m", "squash! elsewhere", "HEAD^{tree}").strip()
+    assert said(push(alice, f"{head}:refs/for/main/alone")) == ["change 2 is new: squash! elsewhere"]
 
 
 def test_the_page_of_a_change_is_printed_when_it_has_one(server: Server, alice: Repo) -> None:

@@ -16,6 +16,7 @@ from gitlimmat.errors import GitError
 from gitlimmat.git.repository import Repository
 
 _MOST = 5000  # commits of a change that are compared
+_MOST_READ = 100
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,17 @@ def message(repository: Repository, oid: str) -> tuple[str, str]:
     said = repository.git.call("log", "-1", "--no-show-signature", "--format=%s%x00%b", oid)
     subject, _, body = said.decode(errors="replace").partition("\0")
     return subject, body.strip("\n")
+
+
+def messages(repository: Repository, head: str, without: str) -> tuple[tuple[str, str], ...]:
+    """Return the subjects and bodies of the newest commits that `head` has and `without` has not.
+
+    Newest first. Of merges only the first parents count. Raises: GitError when a history cannot be read.
+    """
+    words = ("log", "-z", f"--max-count={_MOST_READ}", "--first-parent", "--no-show-signature")
+    said = repository.git.call(*words, "--format=%s%x1f%b", head, "--not", without)
+    split = (each.partition("\x1f") for each in said.decode(errors="replace").split("\0") if each)
+    return tuple((subject, body.strip("\n")) for subject, _, body in split)
 
 
 def written(repository: Repository, heads: Iterable[str], without: str) -> Mapping[str, Written]:

@@ -64,6 +64,11 @@ _UNFINISHED = re.compile(r"(?:WIP|TODO|\[(?:WIP|TODO|DO NOT MERGE)\])(?!\w)", re
 _FIXUP = re.compile(r"(?:fixup|squash|amend)! ")
 
 
+def is_fixup(title: str) -> bool:
+    """Whether a commit of that title is to be folded into another one."""
+    return _FIXUP.match(title) is not None
+
+
 def approve(command: Approve, asking: Asking, change: Change) -> Answer:
     """Return what an approval does: it is of the head that the change has now, and of no other."""
     if (why := _unfit(command, asking, change)) is not None:
@@ -91,7 +96,7 @@ def _unfit(command: Approve, asking: Asking, change: Change) -> str | None:
         return f"change {change.id} is a draft; say 'ready' first"
     if _UNFINISHED.match(change.title.strip()):
         return f"the title of change {change.id} says that it is in progress: {quote(change.title)}"
-    if asking.rules.policy not in (Policy.AUTOSQUASH, Policy.SQUASH) and _FIXUP.match(change.title):
+    if asking.rules.policy not in (Policy.AUTOSQUASH, Policy.SQUASH) and is_fixup(change.title):
         return f"change {change.id} is to be squashed by its author first: {quote(change.title)}"
     if not change.head.startswith(command.head):
         return f"{quote(command.head)} is not the head of change {change.id}, which is {change.head}"

@@ -12,8 +12,10 @@ import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.procreceive import Push
-from gitlimmat.git.proposed import joint, kinds, message
+from gitlimmat.git.proposed import joint, kinds, message, messages
+from gitlimmat.queue.answer_change import is_fixup
 from gitlimmat.queue.commands import parse_option
+from gitlimmat.queue.events import Policy
 from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.requests import Command, Fault
 from gitlimmat.service.queue.place import Misplaced, Place, find_place
@@ -60,7 +62,7 @@ def understand(session: QueueSession, push: Push, options: Sequence[str]) -> Wis
             hint="'git limmat queue close <change>' gives one up, and so does the push option 'close'",
         )
     tip, common = _check_history(session, push.new, place)
-    title, body = message(session.repository, push.new)
+    title, body = _words(session, push.new, tip)
     commands = tuple((each, parse_option(each)) for each in options if not each.startswith("topic="))
     return Wish(
         place=place,
@@ -71,6 +73,19 @@ def understand(session: QueueSession, push: Push, options: Sequence[str]) -> Wis
         body="\n".join(_seen(line) for line in body.split("\n"))[:_BODY],
         commands=commands,
     )
+
+
+def _words(session: QueueSession, head: str, tip: str) -> tuple[str, str]:
+    """Return title and body of a change: those of its newest commit.
+
+    Where the policy folds commits into others, one that is to be folded says nothing about the change.
+    Elsewhere its title keeps the change from being approved.
+    """
+    title, body = message(session.repository, head)
+    if session.rules.policy not in (Policy.AUTOSQUASH, Policy.SQUASH) or not is_fixup(title):
+        return title, body
+    found = (each for each in messages(session.repository, head, tip) if not is_fixup(each[0]))
+    return next(found, (title, body))
 
 
 def _check_history(session: QueueSession, head: str, place: Place) -> tuple[str, str]:
