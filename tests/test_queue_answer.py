@@ -147,7 +147,7 @@ def test_an_approval_is_of_the_head_as_it_is() -> None:
         ("r+ p=9002", opened(), "above 9001"),
         ("r=linus", opened(), "'linus' is no reviewer"),
         ("r+", fold_change(opened(), say("close", opened()).events), "is closed"),
-        ("r+", given_events(Landed(actor=QUEUE, at=8.0, run="b1", target=MAIN, old=A, new=B)), "is landed"),
+        ("r+", given_events(Landed(actor=QUEUE, at=8.0, run="b1", target=MAIN, old=A, new=B)), "has landed"),
         ("r-", opened(), "is not approved"),
         ("p=9002", opened(), "above 9001"),
         ("retry", opened(), "nothing to retry"),

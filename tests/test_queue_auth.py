@@ -93,4 +93,4 @@ def test_every_command_needs_a_right() -> None:
 def test_a_denial_is_safe_to_show() -> None:
     """It names who was denied, and mentions nobody."""
     denied = authorize(Principal(name="x@limmat"), Right.REVIEW, CHANGE, RULES)
-    assert denied == Denied(reason="'x@limmat' is no reviewer")
+    assert denied == Denied(reason="'x@limmat' is no reviewer; ask 'rita'")

@@ -106,7 +106,9 @@ def test_what_to_do_next_is_said(server: Server, queue: Program) -> None:
     server.base('[[tests]]\nname = "unit"\ncommand = "test ! -e bad"\n', file="1")
     number = str(server.change("first", bad="1"))
     assert "daemon" not in queue.call("explain", number, status=0)[1]
-    queue("approve", number)
+    for words in (("approve", number), ("try", number)):
+        assert "no daemon is at work here now" in queue.call(*words, status=0)[1]
+    assert not queue.call("comment", number, "-m", "Soon.", status=0)[1]
 
     for words in (("explain", number), ("explain",), ("show", number), ("info",)):
         assert "no daemon is at work here now" in queue.call(*words, status=0)[1]

@@ -6,13 +6,13 @@ Layer: cli.
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from gitlimmat.cli.output import Printer, stdout_printer
 from gitlimmat.cli.pager import find_pager
+from gitlimmat.cli.queue_words import UNSERVED, hint
 from gitlimmat.git.colors import Slot
 from gitlimmat.queue.phrase import because, branch
 from gitlimmat.queue.state import Change, Status
@@ -73,12 +73,7 @@ def closing_lines(view: QueueView) -> list[str]:
 def hint_of_server(project: Project, view: QueueView, changes: Iterable[Change], remote: str | None) -> None:
     """Say what is missing when one of these changes waits, and nobody serves the queue."""
     if remote is None and lacks_server(project.repository, view, [change.id for change in changes]):
-        hint("no daemon is at work here now; 'git limmat queue serve' starts one")
-
-
-def hint(text: str) -> None:
-    """Say on standard error what may be done next."""
-    sys.stderr.write(f"hint: {text}\n")
+        hint(UNSERVED)
 
 
 def plain(text: str) -> str:

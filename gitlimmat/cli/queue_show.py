@@ -15,8 +15,8 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.output import Printer, age
-from gitlimmat.cli.queue_print import STATUS_SLOT, hint, hint_of_server, paged, plain
-from gitlimmat.cli.queue_words import ChangeNumber, Remote, number_of
+from gitlimmat.cli.queue_print import STATUS_SLOT, hint_of_server, paged, plain
+from gitlimmat.cli.queue_words import ChangeNumber, Remote, hint, number_of
 from gitlimmat.errors import UsageError
 from gitlimmat.git.colors import Slot
 from gitlimmat.model import Outcome

@@ -14,12 +14,14 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.errors import UsageError
-from gitlimmat.queue.requests import Command, Fault
+from gitlimmat.queue.requests import Approve, Command, Fault, Retry, Try
 from gitlimmat.service.project import asked_repository
 from gitlimmat.service.queue.ask import ask
+from gitlimmat.service.queue.turn import server
 from gitlimmat.service.request import Request
 
 REFUSED = 1
+UNSERVED = "no daemon is at work here now; 'git limmat queue serve' starts one"
 
 ChangeNumber = Annotated[str, typer.Argument(metavar="<change>", help="The number of the change.")]
 Message = Annotated[
@@ -49,12 +51,20 @@ def tell(options: Request, change: str | None, command: Command | Fault) -> int:
     if isinstance(command, Fault):
         raise UsageError(command.message, hint=command.hint or None)
     number = number_of(change) if change is not None else None
-    answer = ask(asked_repository(options), number, command, os.environ, warn)
+    repository = asked_repository(options)
+    answer = ask(repository, number, command, os.environ, warn)
     if answer.is_refused:
         sys.stderr.write(f"error: {answer.reply}\n")
         return REFUSED
     sys.stdout.write(f"{answer.reply}\n")
+    if isinstance(command, Approve | Retry | Try) and server(repository) is None:
+        hint(UNSERVED)
     return 0
+
+
+def hint(text: str) -> None:
+    """Say on standard error what may be done next."""
+    sys.stderr.write(f"hint: {text}\n")
 
 
 def text_of(messages: list[str] | None) -> str:

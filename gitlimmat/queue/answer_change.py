@@ -10,7 +10,7 @@ from typing import assert_never
 
 from gitlimmat.queue.answer_queue import full_target, known_target, short_target, standing
 from gitlimmat.queue.answer_run import cancellation, is_stuck
-from gitlimmat.queue.asking import Answer, Asking, nothing, refused, short
+from gitlimmat.queue.asking import Answer, Asking, ended, nothing, refused
 from gitlimmat.queue.auth import Right, may
 from gitlimmat.queue.events import (
     Approved,
@@ -28,6 +28,7 @@ from gitlimmat.queue.events import (
     Unapproved,
     Undelegated,
 )
+from gitlimmat.queue.phrase import short
 from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.requests import (
     Approve,
@@ -91,7 +92,7 @@ def approve(command: Approve, asking: Asking, change: Change) -> Answer:
 def _unfit(command: Approve, asking: Asking, change: Change) -> str | None:
     """Return why a change cannot be approved, None when it can."""
     if change.forge is not Forge.OPEN:
-        return f"change {change.id} is {change.forge}"
+        return ended(change)
     if change.is_draft:
         return f"change {change.id} is a draft; say 'ready' first"
     if _UNFINISHED.match(change.title.strip()):
@@ -138,7 +139,7 @@ def _said(events: tuple[ChangeEvent, ...]) -> list[str]:
 def answer(command: OfChange, asking: Asking, change: Change) -> Answer:
     """Return what any other command about a change does."""
     if change.forge is Forge.LANDED:
-        return refused(f"change {change.id} has landed")
+        return refused(ended(change))
     match command:
         case Unapprove():
             return _unapprove(asking, change)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from gitlimmat.queue.asking import Answer, Asking, nothing, refused, short
+from gitlimmat.queue.asking import Answer, Asking, nothing, refused
 from gitlimmat.queue.events import Paused, Resumed, TreeClosed, TreeOpened
+from gitlimmat.queue.phrase import short
 from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.requests import CloseTree, Help, OfQueue, OpenTree, Pause, Ping, Resume
 from gitlimmat.queue.state import Change

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from gitlimmat.queue.asking import Answer, Asking, nothing, refused, short
+from gitlimmat.queue.asking import Answer, Asking, ended, nothing, refused
 from gitlimmat.queue.events import CancelRequested, RetryRequested, RunOutcome, TryRequested
+from gitlimmat.queue.phrase import short
 from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.requests import Cancel, Retry, Try, TryCancel, Unroll
 from gitlimmat.queue.state import UNROLLED, Change, Forge, Run
@@ -19,7 +20,7 @@ OfRun = Try | TryCancel | Retry | Cancel | Unroll
 def answer(command: OfRun, asking: Asking, change: Change) -> Answer:
     """Return what a command about a run does."""
     if change.forge is not Forge.OPEN:
-        return refused(f"change {change.id} is {change.forge}")
+        return refused(ended(change))
     match command:
         case Try():
             return _try(command, asking, change)

@@ -9,7 +9,7 @@ import msgspec
 
 from gitlimmat.queue.events import ChangeEvent, QueueEvent
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.state import Change, Queue
+from gitlimmat.queue.state import Change, Forge, Queue
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,7 @@ def nothing(reply: str) -> Answer:
     return Answer(reply=reply)
 
 
-def short(oid: str) -> str:
-    """Return the beginning of an object id, as replies show it."""
-    return oid[:12]
+def ended(change: Change) -> str:
+    """Return why nothing more is done to a change that is not open."""
+    state = "has landed" if change.forge is Forge.LANDED else f"is {change.forge}"
+    return f"change {change.id} {state}"

@@ -48,6 +48,8 @@ from gitlimmat.queue.state import Change
 ANYONE = "*"
 """In a list of the settings: whoever is known."""
 
+_TOLD = 3
+
 
 class Right(StrEnum):
     """What one may have to be allowed."""
@@ -85,7 +87,7 @@ def authorize(principal: Principal, right: Right, change: Change | None, rules: 
         return Denied(reason="the server does not know who you are")
     if may(name, right, change, rules):
         return Allowed()
-    return Denied(reason=f"{quote(name)} {_missing(right)}")
+    return Denied(reason=f"{quote(name)} {_missing(right)}{_who_may(right, rules)}")
 
 
 def authorize_command(
@@ -141,6 +143,15 @@ def may(name: str, right: Right, change: Change | None, rules: Rules) -> bool:
 
 def _in(name: str, names: tuple[str, ...]) -> bool:
     return name in names or ANYONE in names
+
+
+def _who_may(right: Right, rules: Rules) -> str:
+    """Return whom to ask instead."""
+    names = rules.admins if right is Right.ADMIN else rules.reviewers or rules.admins
+    if right is Right.SPEAK or not names:
+        return ""
+    told = [quote(each) for each in names[:_TOLD]] + [f"{len(names) - _TOLD} more"] * (len(names) > _TOLD)
+    return f"; ask {' or '.join(told)}"
 
 
 def _missing(right: Right) -> str:
