@@ -201,7 +201,7 @@ _git_limmat () {
 	list:*) kind='revision' ;;
 	log:*) kind='revision' ;;
 	help:0) kind='page' ;;
-	queue:0) kind='approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html follow diff' ;;
+	queue:0) kind='approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html follow diff share' ;;
 	*) COMPREPLY=(); return ;;
 	esac
 	__git_limmat_complete "$kind" "$cur"

@@ -221,4 +221,4 @@ complete -c git-limmat -n '__git_limmat_at queue' -l once -d 'End when nothing m
 complete -c git-limmat -n '__git_limmat_at queue' -l http-sockaddr -x -d 'Serve pages at this address'
 complete -c git-limmat -n '__git_limmat_at queue' -l hostname -x -d 'Call this host so in links'
 complete -c git-limmat -n '__git_limmat_at queue' -l interval -x -d 'How long to wait between two looks'
-complete -c git-limmat -n '__git_limmat_at queue 0' -a 'approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html follow diff'
+complete -c git-limmat -n '__git_limmat_at queue 0' -a 'approve unapprove priority rollup delegate undelegate try retry cancel yield unroll close reopen retitle draft ready retarget comment list info show explain history pause resume tree-close tree-open help init serve web html follow diff share'

@@ -459,5 +459,5 @@ def test_over_gitolite_its_user_counts(make_repo: Callable[..., Repo], tmp_path:
 
 def test_commands_from_afar_are_commands_of_the_queue() -> None:
     """Of all there are, those that set the server up, run on it or serve it are left out."""
-    assert set(COMMANDS) - VERBS <= {"init", "serve", "web", "html", "follow", "diff"}
+    assert set(COMMANDS) - VERBS <= {"init", "serve", "web", "html", "follow", "diff", "share"}
     assert set(COMMANDS) >= VERBS

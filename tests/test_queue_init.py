@@ -253,7 +253,7 @@ def test_init_and_queue_init_are_undone_apart(bare: Repo) -> None:
     set_up(bare)
 
     bare.limmat("init", "--undo")
-    assert "refs/for" in bare.git("config", "receive.procReceiveRefs")
+    assert "refs/for" in bare.git("config", "--get-all", "receive.procReceiveRefs")
     bare.limmat("init", "--yes")
     undo(bare)
     assert (bare.path / "config").read_bytes() == between["config"][2]

@@ -20,7 +20,7 @@ _PLACES = {
     **dict.fromkeys(("show", "explain", "history"), "show"),
     **dict.fromkeys(("pause", "resume", "tree-close", "tree-open", "help"), "tree"),
 }
-_OWN_MODULE = ("init", "serve", "web", "html", "follow", "diff")
+_OWN_MODULE = ("init", "serve", "web", "html", "follow", "diff", "share")
 _NUMBERS = ("priority", "tree-close")  # commands whose argument may be negative
 COMMANDS = (*_PLACES, *_OWN_MODULE)
 

@@ -196,6 +196,7 @@ def _print_run(printer: Printer, run: Run, now: float) -> None:
     for job in run.jobs:
         reason = f" ({plain(job.reason)})" if job.reason and job.outcome is not Outcome.PASSED else ""
         how = "known" if job.known else span(job.elapsed)
+        how += f" from {plain(job.by)}" if job.by else ""
         printer.line(
             f"  {short(job.commit)}  {plain(job.test)}  {printer.outcome(job.outcome)}{reason}  {how}"
         )

@@ -241,7 +241,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run-started"):
 
 
 class JobEnded(Event, frozen=True, kw_only=True, tag="job-ended"):
-    """A test of a run has an outcome. `known` when no job had to run."""
+    """A test of a run has an outcome. `known` when no job had to run; `by` if someone else found it out."""
 
     run: str
     test: str
@@ -250,6 +250,7 @@ class JobEnded(Event, frozen=True, kw_only=True, tag="job-ended"):
     reason: str = ""
     elapsed: float = 0.0
     known: bool = False
+    by: str = ""
 
 
 class RunEnded(Event, frozen=True, kw_only=True, tag="run-ended"):

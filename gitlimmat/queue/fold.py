@@ -302,6 +302,7 @@ def _job(event: JobEnded) -> Job:
         reason=event.reason,
         elapsed=event.elapsed,
         known=event.known,
+        by=event.by,
     )
 
 

@@ -40,6 +40,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     reviewers: tuple[str, ...] = ()
     tryers: tuple[str, ...] = ()
     pushers: tuple[str, ...] = ()  # may move targets by a push, past the queue
+    trusted: tuple[str, ...] = ()  # whose own results count; each by name
     tests: tuple[str, ...] = ()  # names or globs; empty for those that run by default
     every_commit: bool = False  # test every commit that lands, not the last only
     identity: Identity = Identity.OS

@@ -163,7 +163,8 @@ def _run_words(
             others = f" with {len(event.members) - 1} more" if len(event.members) > 1 else ""
             return f"{event.kind.value} run {event.run} started{others}"
         case JobEnded():
-            return f"{event.test} {event.outcome.value} in run {event.run}{_because(event.reason)}"
+            where = f", as {event.by} found out" if event.by else ""
+            return f"{event.test} {event.outcome.value} in run {event.run}{where}{_because(event.reason)}"
         case RunEnded():
             return f"run {event.run} {event.outcome.value}{_because(event.reason)}"
     assert_never(event)

@@ -58,7 +58,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """How a test of a run ended on one of its commits."""
+    """How a test of a run ended on one of its commits; `by` is who sent a result that is trusted."""
 
     test: str
     commit: str
@@ -66,6 +66,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     elapsed: float = 0.0
     known: bool = False
+    by: str = ""
 
 
 class TryRequest(msgspec.Struct, frozen=True, kw_only=True):

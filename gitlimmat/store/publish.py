@@ -18,6 +18,7 @@ from gitlimmat.store.memory import Memory
 from gitlimmat.store.names import (
     ARTIFACTS,
     DEFINITIONS,
+    FORMAT,
     OUTPUT,
     RESULTS,
     UNUSED,
@@ -25,7 +26,7 @@ from gitlimmat.store.names import (
     split_subject,
 )
 from gitlimmat.store.record import Record, encode_line, join_lines, rounded
-from gitlimmat.store.view import slots
+from gitlimmat.store.view import FORMAT_NUMBER, slots
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,14 @@ def add_results(
     for subject, added in by_subject.items():
         _add_to_subject(top.child(*split_subject(subject)), added, batch, memory)
     return tuple(results)
+
+
+def put_format(top: Edit, batch: ObjectBatch, memory: Memory) -> None:
+    """Say in the tree which format it has."""
+    text = b"%d\n" % FORMAT_NUMBER
+    oid = top.blob(FORMAT)
+    if oid is None or memory.blob(oid) != text:
+        top.set_blob(FORMAT, batch.blob(text))
 
 
 def _define(definitions: Edit, definition: Definition, batch: ObjectBatch, memory: Memory) -> str:

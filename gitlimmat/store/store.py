@@ -1,7 +1,7 @@
 """Results kept in the tree of one ref: read them, add to them, remove some.
 
 Layer:  store. May import git, model, errors; may not spawn jobs, print or wait for them.
-Owns:   refs/limmat/results. No other module spells this name.
+Owns:   refs/limmat/results. No other module spells this name; for what others have sent see share.py.
 Format: 1, see DESIGN.md section 4 and gitlimmat-format(5). Lines are added, never edited, so joining two
         writers is a union.
 """
@@ -32,9 +32,8 @@ from gitlimmat.store.edit import Edit
 from gitlimmat.store.forget import forget_results, select_results
 from gitlimmat.store.locks import update_lock
 from gitlimmat.store.memory import Memory
-from gitlimmat.store.names import FORMAT
 from gitlimmat.store.packing import note_packs
-from gitlimmat.store.publish import add_results, prepare
+from gitlimmat.store.publish import add_results, prepare, put_format
 from gitlimmat.store.record import Record
 from gitlimmat.store.view import FORMAT_NUMBER, View
 
@@ -51,7 +50,7 @@ _HINTS = {
 
 
 class Store:
-    """The stored results of a repository, or of the bare repository `result_db`.
+    """The stored results of a repository, or of the bare repository `result_db`; in a tree below `ref`.
 
     Reading writes nothing and makes nothing. Thread-safe: one thread may publish while another reads.
     """
@@ -62,10 +61,12 @@ class Store:
         *,
         result_db: Path | None = None,
         notes_ref: str | None = "refs/notes/limmat",
+        ref: str = RESULTS_REF,
         warn: Callable[[str], None],
     ) -> None:
         self.repository = repository
         self.notes_ref = notes_ref
+        self._ref = ref
         self._warn = warn
         self._told: set[str] = set()
         self._directory = result_db.absolute() if result_db is not None else None
@@ -184,14 +185,14 @@ class Store:
                 while True:
                     memory.suspects.clear()
                     old = self._root_to_replace()
-                    _check_format(View(memory, old))
+                    _check_format(View(memory, old), self._ref)
                     top = Edit(memory.tree, old)
                     apply(top, memory)
-                    _put_format(top, batch, memory)
+                    put_format(top, batch, memory)
                     new = top.write(batch)
                     _check_reach(memory)
                     batch.write()
-                    if new == old or self._move(RefUpdate(RESULTS_REF, new, old), reason, end):
+                    if new == old or self._move(RefUpdate(self._ref, new, old), reason, end):
                         break
                 batch.confirm()
             finally:
@@ -234,7 +235,7 @@ class Store:
 
     def _read_root(self) -> str | None:
         try:
-            return read_ref(self._memory.objects, RESULTS_REF)
+            return read_ref(self._memory.objects, self._ref)
         except GitError as error:
             self.warn_once(f"stored results are ignored: {error}")
             return None
@@ -243,27 +244,20 @@ class Store:
         """Return the value of the ref, after removing one that says nothing."""
         memory = self._memory
         try:
-            root = read_ref(memory.objects, RESULTS_REF)
+            root = read_ref(memory.objects, self._ref)
         except BrokenRefError as error:
             self.warn_once(f"all stored results are lost: {error}")
-            delete_broken_ref(self.database.common_dir, RESULTS_REF)
+            delete_broken_ref(self.database.common_dir, self._ref)
             return None
         if root is not None and not memory.is_readable(root):
-            self.warn_once(f"stored results are replaced: tree '{root}' of '{RESULTS_REF}' cannot be read")
+            self.warn_once(f"stored results are replaced: tree '{root}' of '{self._ref}' cannot be read")
         return root
 
 
-def _put_format(top: Edit, batch: ObjectBatch, memory: Memory) -> None:
-    text = b"%d\n" % FORMAT_NUMBER
-    oid = top.blob(FORMAT)
-    if oid is None or memory.blob(oid) != text:
-        top.set_blob(FORMAT, batch.blob(text))
-
-
-def _check_format(view: View) -> None:
+def _check_format(view: View, ref: str) -> None:
     if view.format != FORMAT_NUMBER:
         raise StoreError(
-            f"'{RESULTS_REF}' has format {view.format or 'unknown'}, this git-limmat writes {FORMAT_NUMBER}",
+            f"'{ref}' has format {view.format or 'unknown'}, this git-limmat writes {FORMAT_NUMBER}",
             hint="update git-limmat; it can read these results, but not add to them",
         )
 

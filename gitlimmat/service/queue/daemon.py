@@ -25,6 +25,7 @@ from gitlimmat.service.queue.notices import Herald
 from gitlimmat.service.queue.passes import Outlook, Passes
 from gitlimmat.service.queue.runs import Ended, RunAtWork, Shop
 from gitlimmat.service.queue.session import wake, wake_file
+from gitlimmat.service.queue.share import Trust
 from gitlimmat.service.queue.suite import remove_suites
 from gitlimmat.service.queue.turn import Turn, take_turn
 from gitlimmat.service.session import run_loop, with_signals
@@ -94,6 +95,7 @@ class Daemon:
                     project=self._project,
                     host=host,
                     sharing=self._sharing,
+                    trust=Trust(self._project.repository, lambda: self._passes.rules.trusted, self._warn),
                     writing=asyncio.Lock(),
                     warn=self._warn,
                 )

@@ -95,6 +95,7 @@ class Executor:
                 reason=job.reason,
                 elapsed=job.elapsed,
                 known=job.known,
+                by=job.by,
             )
             for job in jobs
         ]

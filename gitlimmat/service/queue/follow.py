@@ -125,7 +125,9 @@ def default_remote(repository: Repository) -> str:
     if "origin" in names:
         return "origin"
     if len(names) != 1:
-        raise UsageError("no remote to follow", hint="name a remote, or give its URL")
+        raise UsageError(
+            "there is neither origin nor one remote alone", hint="name a remote, or give its URL"
+        )
     return names[0]
 
 

@@ -17,6 +17,7 @@ from gitlimmat.git.procreceive import Push
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
 from gitlimmat.service.queue.identity import who
+from gitlimmat.store.share import SHARE
 
 OURS = "refs/limmat"
 _REPLACEMENTS = "refs/replace"
@@ -50,7 +51,7 @@ def refusals(
     found: dict[str, Refusal] = {}
     for push in pushes:
         name = final_name(repository, push.ref)
-        if push.ref == "refs/for" or push.ref.startswith("refs/for/"):
+        if push.ref in ("refs/for", SHARE) or push.ref.startswith("refs/for/"):  # for the other hook
             continue
         if _touches(name, OURS, folds=folds):
             found[push.ref] = _of_ours(push)

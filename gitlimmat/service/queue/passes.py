@@ -91,6 +91,11 @@ class Passes:
         self._announced: dict[int, str] = {}
         self._tidied = time.monotonic()
 
+    @property
+    def rules(self) -> Rules:
+        """The rules as they were at the last pass."""
+        return self._rules
+
     def step(self) -> Outlook:
         """Do what is to be done now, as far as it can be."""
         try:

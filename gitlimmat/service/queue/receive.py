@@ -26,8 +26,10 @@ from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.state import Change, Forge, Queue
 from gitlimmat.service.queue.place import Place
 from gitlimmat.service.queue.session import QueueSession, poke
+from gitlimmat.service.queue.share import take_results
 from gitlimmat.service.queue.wish import ABSENT, RefusedError, Wish, check_new, understand
 from gitlimmat.store.locks import update_lock
+from gitlimmat.store.share import SHARE
 from gitlimmat.store.timeline import Addition, Loaded, head_ref
 
 _WITHIN_S = 30.0
@@ -47,7 +49,7 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def receive(
     session: QueueSession, told: Told, person: Principal, say: Callable[[str], None]
 ) -> tuple[Taken | Refused, ...]:
-    """Take what was pushed to refs/for; `say` gets lines for the one who pushes.
+    """Take what was pushed to refs/for, and results; `say` gets lines for the one who pushes.
 
     Nothing is raised for one ref that would keep another one from being taken.
     """
@@ -71,6 +73,8 @@ def receive(
 def _receive_one(
     session: QueueSession, push: Push, options: Sequence[str], person: Principal, say: Callable[[str], None]
 ) -> Taken:
+    if push.ref == SHARE:
+        return take_results(session, push, person, say)
     wish = understand(session, push, options)
     with update_lock(session.repository.state_dir / "queue" / "push"):  # two at once must not both open one
         outcome = _until_stored(session, wish, person)

@@ -30,6 +30,7 @@ from gitlimmat.runner.host import Host
 from gitlimmat.service.engine import Engine
 from gitlimmat.service.notes import refresh_notes
 from gitlimmat.service.project import Project, with_tests
+from gitlimmat.service.queue.share import Trust
 from gitlimmat.service.queue.suite import Suites, explain, write_suite
 from gitlimmat.service.recorder import Recorder
 from gitlimmat.service.sharing import Share, Sharing
@@ -58,6 +59,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     project: Project
     host: Host
     sharing: Sharing
+    trust: Trust
     writing: asyncio.Lock
     warn: Callable[[str], None]
 
@@ -76,6 +78,7 @@ class RunAtWork:
         self._told = {Place(job.test, job.commit): job for job in run.jobs}
         self._news: dict[Place, Job] = {}
         self._cases: dict[JobKey, list[Case]] = {}
+        self._trusted: dict[JobKey, str] = {}
         self._engine: Engine | None = None
         self._schedule: Schedule | None = None
         self._stopped = asyncio.Event()
@@ -236,12 +239,20 @@ class RunAtWork:
     # What the engine asks and tells.
 
     def lookup(self, project: Project, case: Case) -> Result | None:
-        """Return what stands for a case: what did not fail, or failed in this very run."""
+        """Return what stands for a case: what did not fail, or failed in this very run.
+
+        Where nothing was found out here, it is what somebody says whose results are trusted.
+        """
         definition = project.definitions[case.test.name]
         result = project.store.view().known(case.subject, definition)
-        if result is not None and result.outcome is Outcome.FAILED and result.started < self.run.started:
+        if result is not None:
+            is_stale = result.outcome is Outcome.FAILED and result.started < self.run.started
+            return None if is_stale else result
+        found = self._shop.trust.known(case.subject, definition)
+        if found is None:
             return None
-        return result
+        self._trusted[case.key] = found.person
+        return found.result
 
     def started(self, case: Case, directory: Path) -> None:
         """Say nothing: `running_jobs` shows it."""
@@ -262,6 +273,7 @@ class RunAtWork:
                 reason=result.reason,
                 elapsed=round(result.elapsed, 3),
                 known=known,
+                by=self._trusted.get(case.key, "") if known else "",
             )
             self._note(each, job)
 

@@ -21,13 +21,14 @@ from gitlimmat.errors import ConfigError, GitError
 from gitlimmat.git.configuration import read_settings
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import ConfigValue
+from gitlimmat.queue.auth import ANYONE
 from gitlimmat.queue.events import QUEUE, Policy
 from gitlimmat.queue.rules import Identity, Rules
 
 PREFIX = "limmat.queue."
 KEYS = (
     *("target", "policy", "depth", "batch", "tries", "timeout", "maxPriority", "admin", "reviewer", "tryer"),
-    *("pusher", "test", "everyCommit", "identity", "mention", "name", "email", "notify", "url"),
+    *("pusher", "trust", "test", "everyCommit", "identity", "mention", "name", "email", "notify", "url"),
     *("proxyHeader", "proxySecretFile"),
 )
 """The last part of each key, as it is written."""
@@ -64,6 +65,7 @@ def read_rules(repository: Repository, warn: Callable[[str], None] = lambda mess
         reviewers=reader.people("reviewer"),
         tryers=reader.people("tryer"),
         pushers=reader.people("pusher"),
+        trusted=reader.people("trust", is_anyone_allowed=False),
         tests=reader.each("test"),
         every_commit=reader.truth("everyCommit", default=False),
         identity=reader.word("identity", Identity.OS),
@@ -131,11 +133,13 @@ class _Reader:
             names.append(name)
         return tuple(dict.fromkeys(names))
 
-    def people(self, key: str) -> tuple[str, ...]:
+    def people(self, key: str, *, is_anyone_allowed: bool = True) -> tuple[str, ...]:
         """Return names of principals."""
         names = self.each(key)
         for name in names:
-            if name == QUEUE:
+            if name == ANYONE and not is_anyone_allowed:
+                self._fault_text(key, name, "each one is to be named")
+            elif name == QUEUE:
                 self._fault_text(key, name, "the queue itself is called so")
             elif not name.isprintable() or name != name.strip():
                 self._fault_text(key, name, "not a name of someone")

@@ -31,10 +31,12 @@ from gitlimmat.service.init_steps import Act, MakeDirectory, Remove, Step, Write
 from gitlimmat.service.queue.identity import checked_name
 from gitlimmat.service.queue.settings import KEYS, PREFIX
 from gitlimmat.service.queue.setup_hooks import install_hooks, our_directory, remove_hooks
+from gitlimmat.store.share import SHARE
 
 _HEADS = "refs/heads/"
 _OF_GIT = (
     Entry("receive.procReceiveRefs", "refs/for"),  # what is pushed there is for the hook
+    Entry("receive.procReceiveRefs", SHARE),
     Entry("receive.advertisePushOptions", "true"),
     Entry("receive.unpackLimit", "1"),  # a pack is kept while hooks are at work, loose objects are not
     Entry("receive.hideRefs", "refs/limmat/queue"),  # from pushes, not from fetches

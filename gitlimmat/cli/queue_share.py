@@ -1,0 +1,45 @@
+"""`git limmat queue share`.
+
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gitlimmat.cli.main import warn
+from gitlimmat.cli.queue_print import plain
+from gitlimmat.model import counted
+from gitlimmat.service.project import open_project
+from gitlimmat.service.queue.follow import default_remote
+from gitlimmat.service.queue.share import send
+from gitlimmat.service.request import Request
+from gitlimmat.service.span import commits_of
+
+
+def command(
+    options: Request,
+    remote: Annotated[
+        str | None, typer.Argument(metavar="[<remote>]", help="A remote with a queue, or its URL.")
+    ] = None,
+    revisions: Annotated[
+        list[str] | None, typer.Argument(metavar="[<rev>|<range>]...", help="Commits it is about.")
+    ] = None,
+) -> int:
+    """Send what is known of commits to a queue, so that it need not find it out again.
+
+    It counts where limmat.queue.trust on the server names you. Sent are results that did not fail and that
+    have no artifacts, without what was printed. Without a revision they are about the commits that 'git
+    limmat run' would test; without <remote> they go to origin, or the only remote there is.
+    """
+    project = open_project(options, warn)
+    remote = remote or default_remote(project.repository)
+    sent = send(project, commits_of(project, tuple(revisions or ())), remote)
+    results, commits = counted(sent.results, "result"), counted(sent.commits, "commit")
+    sys.stdout.write(f"shared {results} of {commits} with '{plain(remote)}'\n")
+    for line in sent.said:
+        sys.stdout.write(f"  {plain(line)}\n")
+    return 0
