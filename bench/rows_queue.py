@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from queue_simulation import ALONE, FAILING, WAYS, simulated
-from sandbox import CommandError, git, tell
+from sandbox import CommandError, git, limmat, tell
 from table import Budget, Row, Unit
-from timing import seconds
+from timing import medians, seconds
 from workshop import Workshop
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ _EVENTS = 100
 _LONG = 10_000
 _TURNS = 9
 _COLD_TURNS = 3
+_PUSHES = 4
+_ADDED = Budget(0.15, of_peer=False)
 _CONFIG = '[[tests]]\nname = "unit"\ncommand = "true"\n'
 
 
@@ -83,6 +87,35 @@ def looking(shop: Workshop) -> list[Row]:
     ]
 
 
+def pushing(shop: Workshop) -> list[Row]:
+    """What whoever pushes waits for because there is a queue."""
+    plain = shop.root / "plain.git"
+    git(shop.root, "init", "-q", "--bare", str(plain))
+    guarded = {"no other change": _make_queue(shop.root / "small.git", 0)}
+    guarded[f"{_OPEN:,} open changes"] = _make_queue(shop.root / "large.git", _OPEN)
+    for place in guarded.values():
+        limmat(place, "queue", "init", "--yes")
+    clone = shop.root / "clone"
+    git(shop.root, "clone", "-q", str(guarded["no other change"]), str(clone))
+    git(clone, "push", "-q", str(plain), "HEAD:main")
+    numbers = count()
+
+    def push(place: Path, ref: str) -> None:
+        git(clone, "push", "-q", str(place), f"HEAD:{ref}{next(numbers)}")
+
+    turns = {"": partial(push, plain, "refs/heads/topic")}
+    for name, place in guarded.items():
+        turns[f"to refs/for/main, {name}"] = partial(push, place, "refs/for/main/topic")
+        turns[f"to any branch, {name}"] = partial(push, place, "refs/heads/topic")
+    fresh = partial(git, clone, "commit", "-q", "--allow-empty", "-m", "subject")
+    times = medians(turns, rounds=_PUSHES * shop.sizes.rounds, before=dict.fromkeys(turns, fresh))
+    alone = times.pop("")
+    return [
+        Row(f"added to `git push` {name}", each - alone, "git push alone", alone, _ADDED)
+        for name, each in times.items()
+    ]
+
+
 def _fold_time() -> float:
     """How long the events of a change take that was tried again and again."""
     from gitlimmat.queue.fold import fold_change
@@ -96,23 +129,23 @@ def _ignore(message: str) -> None:
     """Say nothing."""
 
 
-def _make_queue(place: Path) -> Path:
+def _make_queue(place: Path, changes: int = _OPEN) -> Path:
     """Make a bare repository with the timelines of approved changes, and a tree that is closed to them."""
-    tell(f"making a queue of {_OPEN:,} changes")
+    tell(f"making a queue of {changes:,} changes")
     place.mkdir(parents=True)
     git(place, "init", "-q", "--bare")
     git(place, "config", "limmat.queue.target", "main")
-    git(place, "fast-import", "--quiet", stdin=b"".join(_commits()))
+    git(place, "fast-import", "--quiet", stdin=b"".join(_commits(changes)))
     heads = git(place, "for-each-ref", "--format=%(objectname)", "refs/limmat/queue/changes").split()
     git(place, "fast-import", "--quiet", stdin=b"".join(_timelines(heads)))
     git(place, "pack-refs", "--all")
     return place
 
 
-def _commits() -> Iterator[bytes]:
+def _commits(changes: int) -> Iterator[bytes]:
     """Yield a target, and a head for each change that is not in it."""
     yield _commit(_TARGET, b"base") + b"M 100644 inline limmat.toml\n" + _data(_CONFIG.encode())
-    for number in range(1, _OPEN + 1):
+    for number in range(1, changes + 1):
         head = _commit(f"refs/limmat/queue/changes/{number}/heads/1", b"change %d" % number)
         yield head + f"from {_TARGET}\nM 100644 inline file{number}\n".encode() + _data(b"new\n")
 

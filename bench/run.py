@@ -41,6 +41,7 @@ MEASUREMENTS: dict[str, Callable[[Workshop], list[Row]]] = {
     "page": rows_watch.page,
     "hooks": hooks.commit,
     "queue": rows_queue.looking,
+    "pushing": rows_queue.pushing,
     "throughput": rows_queue.throughput,
 }
 

@@ -19,7 +19,8 @@ from gitlimmat.model import Definition, Outcome, Result, Stored
 from gitlimmat.queue.events import JobEnded
 from gitlimmat.queue.state import Forge
 from gitlimmat.store import share
-from gitlimmat.store.share import SHARE, share_ref, shared_by, wrap
+from gitlimmat.store.names import SHARE
+from gitlimmat.store.share import share_ref, shared_by, wrap
 from gitlimmat.store.timeline import Timelines
 
 MAIN = "refs/heads/main"

@@ -17,6 +17,9 @@ OUTPUT = b"output"
 ARTIFACTS = b"artifacts"
 UNUSED = ".unused"
 
+SHARE = "refs/limmat/share"
+"""Where results are pushed to that somebody shares: the hook of a queue says what becomes of them."""
+
 # Code points HFS+ ignores in names (Unicode default ignorables that git lists in utf8.c).
 _IGNORED = dict.fromkeys(
     [*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF], None

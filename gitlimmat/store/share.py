@@ -21,12 +21,10 @@ from gitlimmat.git.repository import Repository
 from gitlimmat.model import Definition, Outcome, Result
 from gitlimmat.store.edit import Edit
 from gitlimmat.store.memory import Memory
+from gitlimmat.store.names import SHARE
 from gitlimmat.store.publish import Prepared, add_results, put_format
 from gitlimmat.store.store import Store
 from gitlimmat.store.view import FORMAT_NUMBER, View
-
-SHARE = "refs/limmat/share"
-"""Where shared results are pushed to: git of the other repository asks its queue what to do with them."""
 
 _MOST = 10_000  # subjects that are kept of one person
 _SUBJECT = re.compile(r"[0-9a-f]{40}")

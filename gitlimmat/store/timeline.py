@@ -113,7 +113,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     `queue_fault` says why.
     """
 
-    changes: Mapping[int, Change]
+    changes: States
     queue: Queue
     tips: Mapping[int, str]
     queue_tip: str | None

@@ -31,6 +31,7 @@ from gitlimmat.service.project import Project
 from gitlimmat.service.queue.facts import FactReader
 from gitlimmat.service.queue.session import QueueSession, read_rules, wake_file
 from gitlimmat.service.queue.suite import Suites
+from gitlimmat.store.folded import States
 from gitlimmat.store.runs import RunningJob, running_jobs
 from gitlimmat.store.timeline import Entry, Loaded
 from gitlimmat.web.queuelist import open_runs
@@ -40,7 +41,7 @@ _ID = re.compile(r"[0-9a-f]{40}")
 _OFTEN_S = 0.5  # while someone watches
 _MOST_COMMITS = 200
 _MOMENT_S = 0.2  # so long may other pages wait
-_NO_QUEUE = Loaded(changes={}, queue=Snapshot(changes={}).queue, tips={}, queue_tip=None)
+_NO_QUEUE = Loaded(changes=States({}), queue=Snapshot(changes={}).queue, tips={}, queue_tip=None)
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from gitlimmat.git.procreceive import Push
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
 from gitlimmat.service.queue.identity import who
-from gitlimmat.store.share import SHARE
+from gitlimmat.store.names import SHARE
 
 OURS = "refs/limmat"
 _REPLACEMENTS = "refs/replace"

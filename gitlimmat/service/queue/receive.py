@@ -26,10 +26,9 @@ from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.state import Change, Forge, Queue
 from gitlimmat.service.queue.place import Place
 from gitlimmat.service.queue.session import QueueSession, poke
-from gitlimmat.service.queue.share import take_results
 from gitlimmat.service.queue.wish import ABSENT, RefusedError, Wish, check_new, understand
 from gitlimmat.store.locks import update_lock
-from gitlimmat.store.share import SHARE
+from gitlimmat.store.names import SHARE
 from gitlimmat.store.timeline import Addition, Loaded, head_ref
 
 _WITHIN_S = 30.0
@@ -74,6 +73,8 @@ def _receive_one(
     session: QueueSession, push: Push, options: Sequence[str], person: Principal, say: Callable[[str], None]
 ) -> Taken:
     if push.ref == SHARE:
+        from gitlimmat.service.queue.share import take_results  # takes a while, and is seldom needed
+
         return take_results(session, push, person, say)
     wish = understand(session, push, options)
     with update_lock(session.repository.state_dir / "queue" / "push"):  # two at once must not both open one
@@ -107,10 +108,11 @@ def _find(session: QueueSession, loaded: Loaded, wish: Wish, person: Principal) 
     place = wish.place
     if place.number is not None:
         return _numbered(loaded, place)
+    wanted = (Forge.OPEN, person.name, place.target)
     mine = [
-        each
-        for each in loaded.changes.values()
-        if (each.forge, each.author, each.target) == (Forge.OPEN, person.name, place.target)
+        loaded.changes[each.id]
+        for each in loaded.changes.outlines()
+        if (each.forge, each.author, each.target) == wanted
     ]
     named = [each for each in mine if each.topic == place.topic]
     if place.topic:

@@ -31,7 +31,7 @@ from gitlimmat.service.init_steps import Act, MakeDirectory, Remove, Step, Write
 from gitlimmat.service.queue.identity import checked_name
 from gitlimmat.service.queue.settings import KEYS, PREFIX
 from gitlimmat.service.queue.setup_hooks import install_hooks, our_directory, remove_hooks
-from gitlimmat.store.share import SHARE
+from gitlimmat.store.names import SHARE
 
 _HEADS = "refs/heads/"
 _OF_GIT = (

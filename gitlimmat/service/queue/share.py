@@ -19,7 +19,8 @@ from gitlimmat.queue.quoting import quote
 from gitlimmat.service.project import Project
 from gitlimmat.service.queue.session import QueueSession
 from gitlimmat.service.queue.wish import ABSENT, RefusedError
-from gitlimmat.store.share import SHARE, add_wrapped, is_shared, share_ref, shared_by, wrap
+from gitlimmat.store.names import SHARE
+from gitlimmat.store.share import add_wrapped, is_shared, share_ref, shared_by, wrap
 from gitlimmat.store.store import Store
 
 _REMOTE = "remote:"
