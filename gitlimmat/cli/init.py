@@ -39,23 +39,28 @@ def command(
     if dry and yes:
         raise UsageError("--dry-run and --yes exclude each other")
     plan = plan_undo(options, warn) if undo else plan_init(options, parts, warn)
+    return do(plan, "git limmat init --yes", yes=yes, dry=dry, undo=undo)
+
+
+def do(plan: Plan, command: str, *, yes: bool, dry: bool, undo: bool) -> int:
+    """Carry out a plan as far as the options say and the user agrees; `command` does it without asking."""
     printer = stdout_printer(None)
     for line in plan.told:
         printer.line(line)
     if not any(act.said for act in plan.acts):
         printer.line("nothing to undo" if undo else "nothing to do: all is set up")
     if dry:
-        show_plan(printer, plan)
+        _show(printer, plan)
     elif yes or undo or not plan.acts:
         carry_out(plan, printer.line)
-    elif agreed(printer, plan, "git limmat init --yes"):
+    elif _agreed(printer, plan, command):
         carry_out(plan, lambda line: None)
     else:
         return _NOT_DONE
     return 0
 
 
-def show_plan(printer: Printer, plan: Plan) -> None:
+def _show(printer: Printer, plan: Plan) -> None:
     """Print what would be done."""
     for act in plan.acts:
         for line in act.said:
@@ -63,9 +68,9 @@ def show_plan(printer: Printer, plan: Plan) -> None:
     printer.stream.flush()
 
 
-def agreed(printer: Printer, plan: Plan, command: str) -> bool:
+def _agreed(printer: Printer, plan: Plan, command: str) -> bool:
     """Show the plan and ask; where nobody can answer, nobody has agreed, and `command` does not ask."""
-    show_plan(printer, plan)
+    _show(printer, plan)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         sys.stderr.write(f"hint: nothing was done; '{command}' does it\n")
         return False

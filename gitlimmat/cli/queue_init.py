@@ -9,18 +9,15 @@ from typing import Annotated
 
 import typer
 
-from gitlimmat.cli.init import agreed, show_plan
+from gitlimmat.cli.init import do
 from gitlimmat.cli.main import warn
-from gitlimmat.cli.output import stdout_printer
 from gitlimmat.errors import UsageError
 from gitlimmat.queue.events import Policy
 from gitlimmat.queue.rules import Identity
-from gitlimmat.service.init import carry_out
 from gitlimmat.service.project import ConfigUse, open_project
 from gitlimmat.service.queue.setup import Wanted, plan_removal, plan_setup
 from gitlimmat.service.request import Request
 
-_NOT_DONE = 1
 _Names = list[str] | None
 
 
@@ -71,17 +68,4 @@ def command(
         url=url,
     )
     plan = plan_removal(repository) if undo else plan_setup(repository, wanted)
-    printer = stdout_printer(None)
-    for line in plan.told:
-        printer.line(line)
-    if not any(act.said for act in plan.acts):
-        printer.line("nothing to undo" if undo else "nothing to do: all is set up")
-    if dry:
-        show_plan(printer, plan)
-    elif yes or undo or not plan.acts:
-        carry_out(plan, printer.line)
-    elif agreed(printer, plan, "git limmat queue init --yes"):
-        carry_out(plan, lambda line: None)
-    else:
-        return _NOT_DONE
-    return 0
+    return do(plan, "git limmat queue init --yes", yes=yes, dry=dry, undo=undo)

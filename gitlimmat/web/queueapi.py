@@ -6,45 +6,30 @@ Format: 1, described at /api and in git-limmat-queue(1). Fields are added, and d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
 from gitlimmat.git.graph import Described
-from gitlimmat.queue.events import AnyEvent, Kind, Rollup, Unknown
-from gitlimmat.queue.state import Change, Closing, Status
-from gitlimmat.store.timeline import Entry
+from gitlimmat.queue.events import Kind
+from gitlimmat.queue.state import Change, Closing
+from gitlimmat.service.queue.told import ToldChange, ToldEvent, told_change
 from gitlimmat.web.queuelist import AtWork, Row
 from gitlimmat.web.queueview import Retry
 
 FORMAT = 1
 
 
-class ApiChange(msgspec.Struct, frozen=True, kw_only=True):
+class ApiChange(ToldChange, frozen=True, kw_only=True):
     """A change in a list. `place` is where it stands in line for its target, from 1; 0 is not.
 
     `since` is when its status began; `mergeable` is null while nobody knows.
     """
 
-    number: int
-    title: str
-    status: Status
     since: float
     place: int
     held: bool
     mergeable: bool | None
-    author: str
-    approved_by: str | None
-    priority: int
-    rollup: Rollup
-    rollup_note: str
-    target: str
-    topic: str
-    head: str
-    draft: bool
-    opened: float
-    updated: float
-    explanation: str
     url: str
 
 
@@ -82,13 +67,6 @@ class ApiQueue(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[ApiChange]
 
 
-class ApiEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event, and the commit of the timeline that it is in. Of an unknown one, `event` is its text."""
-
-    commit: str
-    event: AnyEvent | str
-
-
 class ApiChangePage(msgspec.Struct, frozen=True, kw_only=True):
     """A change with all that is known of it. `events` are oldest first, `commits` newest first."""
 
@@ -96,7 +74,7 @@ class ApiChangePage(msgspec.Struct, frozen=True, kw_only=True):
     change: ApiChange
     state: Change
     commits: tuple[Described, ...]
-    events: list[ApiEvent]
+    events: list[ToldEvent]
 
 
 class ApiRetries(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,32 +88,18 @@ class ApiTree(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to the queue itself, oldest first."""
 
     format: int
-    events: list[ApiEvent]
+    events: list[ToldEvent]
 
 
 def change_entry(row: Row, explanation: str, url: str) -> ApiChange:
     """Return a change as it stands in a list."""
-    change = row.change
+    about = msgspec.structs.asdict(told_change(row.change, explanation)) | {"status": row.status}
     return ApiChange(
-        number=change.id,
-        title=change.title,
-        status=row.status,
+        **about,
         since=row.since,
         place=row.place,
         held=row.is_held,
         mergeable=row.mergeable == "yes" if row.mergeable else None,
-        author=change.author,
-        approved_by=change.approval.by if change.approval is not None else None,
-        priority=change.priority,
-        rollup=change.rollup,
-        rollup_note=change.rollup_note,
-        target=change.target,
-        topic=change.topic,
-        head=change.head,
-        draft=change.is_draft,
-        opened=change.opened,
-        updated=change.updated,
-        explanation=explanation,
         url=url,
     )
 
@@ -156,15 +120,3 @@ def run_entry(work: AtWork) -> ApiRun:
         jobs=work.jobs,
         remaining=work.remaining,
     )
-
-
-def event_entries(entries: Sequence[Entry]) -> list[ApiEvent]:
-    """Return the events of a timeline."""
-    return [
-        ApiEvent(
-            commit=entry.oid,
-            event=event.raw.decode(errors="replace") if isinstance(event, Unknown) else event,
-        )
-        for entry in entries
-        for event in entry.events
-    ]

@@ -24,6 +24,7 @@ from gitlimmat.queue.auth import Principal
 from gitlimmat.queue.events import Unknown
 from gitlimmat.queue.sentence import sentence
 from gitlimmat.queue.state import Change, Forge, Status
+from gitlimmat.service.queue.told import tell_events
 from gitlimmat.store.timeline import Entry
 from gitlimmat.web import api, queueapi
 from gitlimmat.web.guard import HEADERS, Guard, RefusedError
@@ -274,7 +275,7 @@ async def change_document(site: QueueSite, change: Change) -> queueapi.ApiChange
         change=_entry(site, row_of(site.view.snapshot, change, places.get(change.id, 0))),
         state=change,
         commits=commits,
-        events=queueapi.event_entries(entries),
+        events=tell_events(entries),
     )
 
 
@@ -295,7 +296,7 @@ async def _document(site: QueueSite, segments: Sequence[bytes], request: web.Bas
         case [b"retries"]:
             return queueapi.ApiRetries(format=queueapi.FORMAT, retries=await read_retries(site.view))
         case [b"tree"]:
-            events = queueapi.event_entries(await read_tree(site.view))
+            events = tell_events(await read_tree(site.view))
             return queueapi.ApiTree(format=queueapi.FORMAT, events=events)
     raise _NO_PAGE
 

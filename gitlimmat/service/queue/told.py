@@ -6,7 +6,7 @@ Format: 1, described in git-limmat-queue(1). Fields are added, and do not change
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -86,27 +86,30 @@ def tell_queue(view: QueueView, changes: Iterable[Change]) -> ToldQueue:
         paused=view.snapshot.queue.paused,
         closed=view.snapshot.queue.closed,
         damaged=view.loaded.damaged,
-        changes=[_told(change, why.get(change.id, "")) for change in changes],
+        changes=[told_change(change, why.get(change.id, "")) for change in changes],
     )
 
 
 def tell_change(view: QueueView, change: Change) -> ToldState:
     """Return a change."""
-    return ToldState(change=_told(change, view.explanations().get(change.id, "")), state=change)
+    return ToldState(change=told_change(change, view.explanations().get(change.id, "")), state=change)
 
 
-def tell_history(entries: Sequence[Entry]) -> ToldHistory:
+def tell_history(entries: Iterable[Entry]) -> ToldHistory:
     """Return a timeline."""
-    return ToldHistory(
-        events=[
-            ToldEvent(
-                commit=entry.oid,
-                event=event.raw.decode(errors="replace") if isinstance(event, Unknown) else event,
-            )
-            for entry in entries
-            for event in entry.events
-        ]
-    )
+    return ToldHistory(events=tell_events(entries))
+
+
+def tell_events(entries: Iterable[Entry]) -> list[ToldEvent]:
+    """Return the events of a timeline."""
+    return [
+        ToldEvent(
+            commit=entry.oid,
+            event=event.raw.decode(errors="replace") if isinstance(event, Unknown) else event,
+        )
+        for entry in entries
+        for event in entry.events
+    ]
 
 
 def totals(view: QueueView) -> dict[str, int]:
@@ -120,7 +123,8 @@ def totals(view: QueueView) -> dict[str, int]:
     return counts
 
 
-def _told(change: Change, explanation: str) -> ToldChange:
+def told_change(change: Change, explanation: str) -> ToldChange:
+    """Return a change as it stands in a list."""
     return ToldChange(
         number=change.id,
         title=change.title,
