@@ -569,3 +569,15 @@ def test_every_event_of_a_sample_of_format_1_is_read() -> None:
     assert (change.status.value, change.landed_as, change.landed_by) == ("landed", C, "b1")
     queue = fold_queue(Queue(), events)
     assert queue.events - queue.ignored == 4
+
+
+@pytest.mark.parametrize(("after", "status"), [((), "approved"), ((UNAPPROVED,), "open")])
+def test_a_batch_that_failed_blames_nobody(after: tuple[AnyEvent, ...], status: str) -> None:
+    """Also when its approval is withdrawn before it was tested alone: any of its members may be at fault."""
+    batch = msgspec.structs.replace(
+        started("b1"), members=(Member(change=1, head=A), Member(change=2, head=B))
+    )
+    change = fold_change(Change(id=1), (opened(), approved(), batch, ended("b1", FAILED), *after))
+    assert change.status.value == status
+    alone = fold_change(Change(id=1), (opened(), *T15, *after))
+    assert alone.status.value == "failed"

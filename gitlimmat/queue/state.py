@@ -202,8 +202,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         auto, tried = self.auto, self.last_try
         if auto is not None and (shown := _AUTO.get(auto.outcome)) is not None:
             is_suspect = auto.outcome not in (None, RunOutcome.PASSED) and len(auto.members) > 1
-            goes_on = is_suspect and self.is_approved  # it will be tested again, in a smaller batch
-            if not goes_on and (shown is not Status.READY or self.is_approved):
+            if not is_suspect and (shown is not Status.READY or self.is_approved):  # a batch blames nobody
                 return shown
         if self.conflict is not None and self.conflict.head == self.head and self.is_approved:
             return Status.CONFLICT
