@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gitlimmat.queue.events import ChangeEvent
 
 _TARGET = "refs/heads/main"
-_HOURS = 4
 _OPEN = 1_000
 _EVENTS = 100
 _LONG = 10_000
@@ -34,10 +33,10 @@ def throughput(shop: Workshop) -> list[Row]:
     """Changes landed an hour when a test takes a minute, each way to work against one at a time."""
     rows = []
     for failing in FAILING:
-        alone = simulated(ALONE, failing, _HOURS).landed
+        alone = simulated(ALONE, failing).landed
         for way in WAYS[1:]:
             what = f"queue, {way}, {failing} % fail: changes landed an hour, simulated"
-            ours = simulated(way, failing, _HOURS).landed
+            ours = simulated(way, failing).landed
             rows.append(Row(what, ours, str(ALONE), alone, unit=Unit.COUNT))
     return rows
 

@@ -210,6 +210,24 @@ def test_the_page_of_the_queue_has_every_command_and_setting() -> None:
     assert sorted(keys) == sorted(KEYS)
 
 
+def test_the_page_of_the_queue_and_the_readme_tell_the_same_of_what_lands() -> None:
+    """Both have the figures of one simulation."""
+    row = re.compile(r"(?m)^\| queue, (.+), (\d+) % fail: .*, simulated \| (\d+) \| (.+): (\d+) \|")
+    told = {}
+    for way, failing, landed, peer, peer_landed in row.findall((MAN.parent / "README.md").read_text()):
+        told |= {(way, failing): landed, (peer, failing): peer_landed}
+    table = plain(page_of("queue").read_text()).partition("none fails")[2].partition(".EE")[0]
+    line = re.compile(r"(?m)^(.+?) {2,}(\d+) \(\S+ +(\d+) \(\S+ +(\d+) \(")
+    shown = {
+        (way, failing): count
+        for way, *landed in line.findall(table)
+        for failing, count in zip(("0", "5", "20"), landed, strict=True)
+    }
+
+    assert len(shown) == 18
+    assert shown == told
+
+
 def test_the_overview_tells_the_precedence_of_sources() -> None:
     """The order in which sources count is the one that settings are resolved in."""
     assert "option, environment variable, git config, config file, default" in " ".join(
