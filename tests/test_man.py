@@ -213,7 +213,7 @@ def test_the_page_of_the_queue_has_every_command_and_setting() -> None:
 def test_the_page_of_the_queue_and_the_readme_tell_the_same_of_what_lands() -> None:
     """Both have the figures of one simulation."""
     row = re.compile(r"(?m)^\| queue, (.+), (\d+) % fail: .*, simulated \| (\d+) \| (.+): (\d+) \|")
-    told = {}
+    told: dict[tuple[str, str], str] = {}
     for way, failing, landed, peer, peer_landed in row.findall((MAN.parent / "README.md").read_text()):
         told |= {(way, failing): landed, (peer, failing): peer_landed}
     table = plain(page_of("queue").read_text()).partition("none fails")[2].partition(".EE")[0]
