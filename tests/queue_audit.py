@@ -329,6 +329,8 @@ class Audit:
         ends = timeline.of_run(run, *AUTO_END)
         passed = ends and (ends[0]["type"], ends[0].get("outcome")) == ("run-ended", "passed")
         self._expect(passed, f"{name}: run {run} has landed and its end is {ends[:1]}")
+        late = any(each.get("outcome") == "superseded" for each in ends)
+        self._expect(not late, f"{name}: run {run} has landed though it was superseded")
         jobs = timeline.of_run(run, "job-ended")
         fine = {each["test"] for each in jobs if (each["commit"], each["outcome"]) == (new, "passed")}
         self._expect(tests <= fine, f"{name}: run {run} lacks {sorted(tests - fine)} on {new}")

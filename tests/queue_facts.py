@@ -149,12 +149,23 @@ class Facts:
         for i in range(begin + 1, at):
             e = self.events[i]
             if isinstance(e, RunEnded) and e.run == run:
-                return e.outcome
+                is_late = e.outcome is RunOutcome.PASSED and self._is_overtaken(begin, i + 1, at)
+                return RunOutcome.SUPERSEDED if is_late else e.outcome
             if isinstance(e, CancelRequested | RetryRequested) and e.run == run:
                 return RunOutcome.CANCELLED
             if self._is_try_request(i) and self.current(Kind.TRY, i) == run:
                 return RunOutcome.CANCELLED
         return None
+
+    def _is_overtaken(self, begin: int, first: int, at: int) -> bool:
+        """Whether a run that was to land was superseded after it had passed."""
+        start = self._start(begin)
+        return start.kind is Kind.AUTO and any(
+            isinstance(e, RunEnded)
+            and (e.run, e.outcome) == (start.run, RunOutcome.SUPERSEDED)
+            and self.is_open(first + i)
+            for i, e in enumerate(self.events[first:at])
+        )
 
     def is_retired(self, run: str, at: int) -> bool:
         """Whether a retry, or an approval after its failure, made it count no more."""

@@ -44,7 +44,7 @@ from gitlimmat.queue.fold import fold_change, fold_queue
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, End, Facts, Land, Note, Snapshot, Start
-from gitlimmat.queue.state import UNROLLED, Change, Forge, Queue
+from gitlimmat.queue.state import UNROLLED, Change, Forge, Queue, Status
 
 MAIN = "refs/heads/main"
 STABLE = "refs/heads/stable"
@@ -260,6 +260,7 @@ class World:
             case Start():
                 self._start(action, todo)
             case End():
+                self._check_end(action)
                 for number in action.changes:
                     ended = RunEnded(
                         actor=QUEUE, at=self.now, run=action.run, outcome=action.outcome, reason=action.reason
@@ -343,6 +344,35 @@ class World:
             assert len(action.members) <= self.rules.batch
             assert action.base in (self.tips[action.target], self.merges.get(action.after))
 
+    def _check_end(self, action: End) -> None:
+        """What has passed, and would land now, is not ended."""
+        run = next(known for each in self.changes.values() if (known := each.run(action.run)) is not None)
+        members = [(self.changes[each.change], each.head) for each in run.members]
+        told = [change.run(action.run) for change, _ in members]
+        if run.kind is Kind.AUTO and all(
+            each is not None and each.outcome is RunOutcome.PASSED for each in told
+        ):
+            assert run.base != self.tips[run.target] or any(
+                self.approved.get(change.id) != head
+                or change.target != run.target
+                or change.auto is None
+                or change.auto.run != run.run
+                for change, head in members
+            )
+
+    def _check_ready(self) -> None:
+        """What is said to be ready has passed on the tip, or on what may still land before it."""
+        for change in self.changes.values():
+            if change.status is not Status.READY:
+                continue
+            assert change.auto is not None
+            before = self.starts[change.auto.run]
+            while before.base != self.tips[before.target]:
+                assert before.after, f"#{change.id} cannot land, and is said to be ready"
+                ends = [each.run(before.after) for each in self.changes.values()]
+                assert all(run is None or run.outcome in (None, RunOutcome.PASSED) for run in ends)
+                before = self.starts[before.after]
+
     def _check_landing(self, action: Land) -> None:
         """Nothing lands unapproved, untested, or with another head or base than was tested."""
         start = self.starts[action.run]
@@ -369,6 +399,7 @@ class World:
         for _ in range(limit):
             actions = self.plan()
             if not actions:
+                self._check_ready()
                 return
             self.execute(actions[0])
         raise AssertionError(f"the planner never comes to rest: {self.plan()}")

@@ -169,6 +169,26 @@ TABLE: dict[str, tuple[tuple[AnyEvent | Unknown, ...], tuple[bool, str, str, str
     "T27": ((*T14, ended("b1"), ended("b1")), (True, "none", "passed", "ready"), 1),
     "T28": ((*T14, started("b1"), ended("b1")), (True, "none", "passed", "ready"), 1),
     "T29": ((*T14, ended("b1"), ended("b1", FAILED)), (True, "none", "passed", "ready"), 1),
+    "passed, then superseded": (
+        (*T14, ended("b1"), ended("b1", RunOutcome.SUPERSEDED)),
+        (True, "none", "superseded", "approved"),
+        0,
+    ),
+    "landed, then superseded": (
+        (*T14, ended("b1"), LANDED, ended("b1", RunOutcome.SUPERSEDED)),
+        (True, "none", "passed", "landed"),
+        1,
+    ),
+    "failed, then superseded": (
+        (*T15, ended("b1", RunOutcome.SUPERSEDED)),
+        (True, "none", "failed", "failed"),
+        1,
+    ),
+    "try passed, then superseded": (
+        (*T5, ended("t1", RunOutcome.SUPERSEDED)),
+        (False, "passed", "none", "try passed"),
+        1,
+    ),
     "T30": (
         (*T14, TargetChanged(actor=ALICE, at=9.0, target=STABLE)),
         (False, "none", "none", "open"),

@@ -426,16 +426,95 @@ def test_a_target_that_moved_supersedes_its_runs() -> None:
 
 
 def test_a_passed_run_whose_base_is_not_the_tip_never_lands() -> None:
-    """It is tested again as it would land."""
+    """It is superseded, and tested again as it would land."""
     where = world()
     approved(where, 1)
     run = started(where)
     where.report(run)
     where.move_target()
+    (end,) = where.plan()
+    assert isinstance(end, End)
+    assert (end.run, end.outcome) == (run, RunOutcome.SUPERSEDED)
+    where.execute(end)
 
     assert only_start(where).base == where.tips[MAIN]
     where.finish()
     assert where.landings[-1].run != run
+
+
+def overtaken() -> tuple[World, str]:
+    """Return a world where #2 has passed on #1, which has failed, with its run, and nothing may start."""
+    where = world(depth=2)
+    approved(where, 2)
+    where.bad.add(where.changes[1].head)
+    first, second = started(where), started(where)
+    where.close_tree(5)
+    where.report(second, RunOutcome.PASSED)
+    where.report(first)
+    return where, second
+
+
+def test_what_has_passed_on_a_run_that_failed_is_not_ready() -> None:
+    """Nor does it become ready when it is approved anew; once it may, it is tested again."""
+    where, run = overtaken()
+
+    where.settle()
+
+    change, before = where.changes[2], where.changes[1].runs[0]
+    (told,) = change.runs
+    assert (told.run, told.outcome) == (run, RunOutcome.SUPERSEDED)
+    assert told.reason == f"run {before.run}, which it is built on, has not landed"
+    seen = [change.status]
+    where.unapprove(2)
+    where.approve(2)
+    seen.append(where.changes[2].status)
+    where.tell(2, Conflicted(actor=QUEUE, at=where.now, head=change.head, base=where.tips[MAIN]))
+    seen.append(where.changes[2].status)
+    assert seen == [Status.APPROVED, Status.APPROVED, Status.CONFLICT]
+
+
+def test_what_has_passed_stays_so_while_it_may_land() -> None:
+    """Paused, not approved for a while, or built on what is still tested: it is not tested anew."""
+    where = world(depth=2)
+    approved(where, 2)
+    first, second = started(where), started(where)
+    where.report(second)
+    assert where.plan() == ()
+    where.pause()
+    where.report(first)
+    assert where.plan() == ()
+    where.unapprove(1)
+    where.tips, tips = {}, where.tips
+    assert where.plan() == ()
+    where.tips = tips
+    where.approve(1)
+    assert where.plan() == ()
+    where.resume()
+
+    where.settle()
+
+    assert [landing.run for landing in where.landings] == [first, second]
+
+
+def test_one_that_passed_with_a_change_that_left_is_not_ready() -> None:
+    """Its batch cannot land, though the queue is paused and starts nothing else."""
+    where = world(batch=2)
+    approved(where, 2)
+    run = started(where)
+    where.report(run)
+    where.pause()
+    where.unapprove(1)
+
+    (end,) = where.plan()
+
+    assert end == End(
+        run=run, changes=(2,), outcome=RunOutcome.SUPERSEDED, reason="#1 is not approved any more"
+    )
+    where.execute(end)
+    assert where.changes[2].status is Status.APPROVED
+    where.resume()
+    where.finish()
+    assert where.changes[2].forge is Forge.LANDED
 
 
 def test_a_deadline_ends_only_its_run() -> None:
@@ -492,6 +571,9 @@ def test_a_verdict_that_not_all_members_took_does_not_count() -> None:
     run = started(where)
     where.report(run, writes=1)
     where.cancel(2)
+    (end,) = where.plan()
+    assert end == End(run=run, changes=(1,), outcome=RunOutcome.SUPERSEDED, reason="rita cancelled #2")
+    where.execute(end)
 
     assert numbers(only_start(where)) == [1]
 

@@ -58,11 +58,10 @@ def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
             ready.setdefault(change.target, []).append(change)
     line = {target: tuple(each.id for each in in_order(found, snapshot)) for target, found in ready.items()}
     ending = {
-        member.change: (work, fault)
+        number: (work, fault)
         for lane in at_work.lanes.values()
         for work, fault in lane.ends
-        for member in work.run.members
-        if member.change in work.told and work.told[member.change].is_open
+        for number in work.open_in or work.ready_in
     }
     brought: dict[str, list[int]] = {}
     for change in snapshot.changes.values():
@@ -105,6 +104,9 @@ def sentence(change: Change, ahead: Outlook) -> str:
         return f"has passed as merge {short(action.new)} in run {action.run} and is about to land"
     if change.id in ahead.ending:
         work, fault = ahead.ending[change.id]
+        if not work.open_in:
+            passed = f"has passed in run {work.run.run}"
+            return f"{passed}, which is about to end as {RunOutcome.SUPERSEDED}{because(fault.reason)}"
         return f"run {work.run.run} is about to end as {fault.outcome}{because(fault.reason)}"
     work_ahead = ahead.at_work.work_of(change)
     if work_ahead is not None:

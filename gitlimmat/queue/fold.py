@@ -59,7 +59,7 @@ from gitlimmat.queue.state import (
     TryRequest,
 )
 
-VERSION = 1
+VERSION = 2
 """To be raised when the same events fold into something else: states kept by older ones are stale then."""
 
 _Forge = Opened | HeadMoved | TargetChanged | Retitled | DraftSet | Closed | Reopened | Landed
@@ -216,9 +216,17 @@ def _of_run(change: Change, event: _OfRun) -> Change | None:
         case RunEnded():
             run = change.run(event.run)
             if run is None or not run.is_open:
-                return None
+                return _overtake(change, run, event) if run is not None else None
             return _put(change, _end(run, event.outcome, event.at, event.reason))
     assert_never(event)
+
+
+def _overtake(change: Change, run: Run, event: RunEnded) -> Change | None:
+    """A run that has passed, and cannot land any more, is superseded."""
+    is_waiting = (run.kind, run.outcome, change.forge) == (Kind.AUTO, RunOutcome.PASSED, Forge.OPEN)
+    if not is_waiting or event.outcome is not RunOutcome.SUPERSEDED:
+        return None
+    return _put(change, replace(run, outcome=event.outcome, reason=event.reason))
 
 
 def _job_ended(change: Change, event: JobEnded, seen: _Seen) -> Change | None:

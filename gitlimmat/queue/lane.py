@@ -16,15 +16,19 @@ from gitlimmat.queue.events import Kind, Member, RunOutcome
 from gitlimmat.queue.hold import Ground
 from gitlimmat.queue.phrase import branch, short, span
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import Snapshot
+from gitlimmat.queue.snapshot import End, Snapshot
 from gitlimmat.queue.state import UNROLLED, Change, Forge, Run
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with the runs of that name in its members' timelines; `run` is one of them."""
+    """A run with the runs of that name in its members' timelines; `run` is one of them.
+
+    `ready_in` has the changes that are to land by it, as far as their own timelines say.
+    """
 
     run: Run
     told: Mapping[int, Run]
+    ready_in: tuple[int, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -41,6 +45,15 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     def open_in(self) -> tuple[int, ...]:
         """The changes whose timelines do not say that it is over."""
         return tuple(sorted(number for number, run in self.told.items() if run.is_open))
+
+    def end(self, fault: Fault) -> End | None:
+        """Return what is to be said of it once it is over; None when all is said."""
+        run = self.run.run
+        if self.open_in:
+            return End(run=run, changes=self.open_in, outcome=fault.outcome, reason=fault.reason)
+        if self.ready_in:
+            return End(run=run, changes=self.ready_in, outcome=RunOutcome.SUPERSEDED, reason=fault.reason)
+        return None
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +124,7 @@ def survey(snapshot: Snapshot, rules: Rules, now: float) -> Survey:
 def _works(snapshot: Snapshot) -> list[Work]:
     """Return every run that is open somewhere, or that has passed and has not landed, oldest first."""
     found: dict[str, dict[int, Run]] = {}
+    ready: dict[str, list[int]] = {}
     for change in snapshot.changes.values():
         for run in change.runs:
             if run.outcome is None:
@@ -118,10 +132,13 @@ def _works(snapshot: Snapshot) -> list[Work]:
         auto = change.auto if change.forge is Forge.OPEN else None
         if auto is not None and auto.outcome is RunOutcome.PASSED:
             found.setdefault(auto.run, {})[change.id] = auto
+            if change.is_approved:
+                ready.setdefault(auto.run, []).append(change.id)
     works = []
-    for told in found.values():
+    for name, told in found.items():
         run = next(iter(told.values()))
-        works.append(Work(run=run, told=_told_by_members(run, snapshot) | told))
+        members = _told_by_members(run, snapshot) | told
+        works.append(Work(run=run, told=members, ready_in=tuple(sorted(ready.get(name, ())))))
     return sorted(works, key=lambda work: (work.run.started, work.run.run))
 
 
@@ -142,14 +159,18 @@ def _lane(target: str, works: list[Work], snapshot: Snapshot, rules: Rules, now:
         for work in works
         if (fault := faults[work.run.run]) is None or fault.outcome is RunOutcome.PASSED
     ]
-    stack = _stack(snapshot.facts.tips.get(target, ""), sound)
+    tip = snapshot.facts.tips.get(target, "")
+    stack = _stack(tip, sound)
     stacked = {work.run.run for work in stack}
+    to_come = {tip, *(work.run.merge for work in stack)}
     ends = []
     for work in works:
         fault = faults[work.run.run]
         if fault is None and work.run.run not in stacked:
-            fault = Fault(outcome=RunOutcome.SUPERSEDED, reason=_overtaken(work, works, snapshot))
-        if fault is not None and work.open_in:
+            if not work.open_in and (not tip or work.run.base in to_come):
+                continue  # nothing is lost by keeping what has passed, while it may still be as it was tested
+            fault = Fault(outcome=RunOutcome.SUPERSEDED, reason=_overtaken(work, snapshot))
+        if fault is not None and work.end(fault) is not None:
             ends.append((work, fault))
     return Lane(stack=stack, ends=tuple(ends))
 
@@ -171,14 +192,14 @@ def _stack(tip: str, works: Iterable[Work]) -> tuple[Work, ...]:
     return tuple(stack)
 
 
-def _overtaken(work: Work, works: Iterable[Work], snapshot: Snapshot) -> str:
+def _overtaken(work: Work, snapshot: Snapshot) -> str:
     """Return why a run is no part of the stack."""
     run = work.run
     tip = snapshot.facts.tips.get(run.target, "")
     if run.base == tip:
         return f"another run is at work on {short(tip)}"
-    before = next((each for each in works if each.run.run == run.after), None)
-    if run.after and (before is None or not before.has_passed or before.run.merge != run.base):
+    landed = snapshot.facts.merged.union(change.landed_by for change in snapshot.changes.values())
+    if run.after and run.after not in landed:
         return f"run {run.after}, which it is built on, has not landed"
     return (
         f"{branch(run.target)} is at {short(tip)} and no more at {short(run.base)}"

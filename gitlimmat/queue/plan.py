@@ -97,8 +97,8 @@ def _ends(at_work: Survey) -> Iterator[End]:
         *(each for lane in at_work.lanes.values() for each in lane.ends),
         *at_work.tries_ended,
     ):
-        if work.open_in:
-            yield End(run=work.run.run, changes=work.open_in, outcome=fault.outcome, reason=fault.reason)
+        if (end := work.end(fault)) is not None:
+            yield end
 
 
 def _land(run: Run) -> Land:
