@@ -32,6 +32,7 @@ FUNCTIONS = {
     "land": ("gitlimmat.service.queue.execute", "Executor._land"),
     "announce": ("gitlimmat.service.queue.execute", "Executor.announce"),
     "notify": ("gitlimmat.service.queue.notices", "Herald._tell"),
+    "drop": ("gitlimmat.service.queue.outbox", "Outbox.drop"),
 }
 KILLED = -signal.SIGKILL
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -179,6 +180,47 @@ def test_a_daemon_that_is_killed_again_and_again_ends_all(server: Server, tmp_pa
     check(server, base, tmp_path / "tested", good, bad)
 
 
+@pytest.mark.parametrize(
+    ("point", "times"),
+    [
+        ("before-announce", 1),
+        ("after-announce", 1),
+        pytest.param("before-notify", 1, marks=pytest.mark.skipif(not SOAK, reason="slow")),
+        ("before-drop", 2),  # the command has ended, and nobody knows
+        pytest.param("after-drop", 1, marks=pytest.mark.skipif(not SOAK, reason="slow")),
+    ],
+)
+def test_what_was_said_is_told_though_the_daemon_was_killed(
+    server: Server, tmp_path: Path, point: str, times: int
+) -> None:
+    """The next daemon tells what this one did not; only what was being told may come twice, by one name."""
+    server.set("notify", f'echo "$LIMMAT_QUEUE_CHANGE $LIMMAT_QUEUE_KEY" >>{tmp_path}/told')
+    first, second = (server.change(name, "main") for name in ("first", "second"))
+    server.approve(first, second)
+
+    assert crash(server, point, 1), "the point was never reached"
+    server.serve()
+    server.serve()
+
+    keys = {number: f"{number} landed:{server.state(number).landed_by}" for number in (first, second)}
+    assert Counter((tmp_path / "told").read_text().splitlines()) == {keys[first]: times, keys[second]: 1}
+    assert not list((server.bare.path / "limmat" / "queue" / "untold").iterdir())
+
+
+def test_nothing_is_kept_to_be_told_where_nobody_wants_it(server: Server, tmp_path: Path) -> None:
+    """Without a command there is no outbox, and one that comes later is not told what was said before."""
+    server.bare.git("config", "--unset", "limmat.queue.notify")
+    server.approve(server.change("first", "main"))
+    server.serve()
+    assert not (server.bare.path / "limmat" / "queue" / "untold").exists()
+
+    server.set("notify", f'echo "$LIMMAT_QUEUE_TITLE" >>{tmp_path}/told')
+    server.approve(server.change("second", "main"))
+    server.serve()
+
+    assert (tmp_path / "told").read_text() == "second\n"
+
+
 def test_a_job_that_kills_the_daemon_is_run_again(server: Server, tmp_path: Path) -> None:
     """Nothing of the job is left, and its run goes on with the next daemon."""
     server.repo.git("checkout", "-q", "main")
@@ -302,3 +344,41 @@ def test_a_signal_ends_the_daemon_and_its_jobs_and_nothing_else(server: Server, 
     server.bare.limmat("queue", "serve", "--once")
     assert len(server.state(number).runs) == 1
     check(server, base, tmp_path / "tested", [number], [])
+
+
+SLOW_NOTIFY = (
+    "echo >{place}/telling; while ! test -e {place}/gate; do sleep 0.02; done; "
+    'echo "$LIMMAT_QUEUE_CHANGE $LIMMAT_QUEUE_EVENT" >>{place}/told'
+)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_what_was_said_is_told_before_a_signal_ends_the_daemon(
+    server: Server, tmp_path: Path, signals: int
+) -> None:
+    """After one signal it is told to the end; another one leaves it to the next daemon. Nothing is lost."""
+    server.set("notify", SLOW_NOTIFY.format(place=tmp_path))
+    numbers = [server.change(name, "main") for name in ("first", "second")]
+    server.approve(*numbers)
+
+    with server.bare.start("queue", "serve") as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stderr is not None
+        wait_for_file(tmp_path / "telling")
+        wait_until(lambda: all(server.events(number)[-1] == "Notice" for number in numbers))
+        daemon.send_signal(signal.SIGTERM)
+        while daemon.stdout.readline() != b"2 notices to be told before the end\n":
+            assert daemon.poll() is None
+        if signals == 1:
+            (tmp_path / "gate").touch()
+        while signals == 2 and not select.select([daemon.stderr], [], [], 0.02)[0]:
+            daemon.send_signal(signal.SIGTERM)  # two in one moment are one
+        errors = daemon.communicate(timeout=30)[1]
+
+    assert daemon.returncode == 0
+    if signals == 2:
+        assert errors == b"warning: 2 notices left to be told by the next daemon\n"
+        assert not (tmp_path / "told").exists()
+        (tmp_path / "gate").touch()
+        server.bare.limmat("queue", "serve", "--once")
+    assert (tmp_path / "told").read_text().splitlines() == [f"{number} landed" for number in numbers]

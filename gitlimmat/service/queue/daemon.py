@@ -16,6 +16,7 @@ import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.follow import Follower, News
+from gitlimmat.model import counted
 from gitlimmat.queue.events import RunOutcome
 from gitlimmat.queue.state import Run
 from gitlimmat.runner.host import Host
@@ -33,6 +34,7 @@ from gitlimmat.service.sharing import open_sharing
 
 _LOOK_S = 15.0  # a net under what nobody has told us of
 _TURN_S = 0.5
+_TELL_S = 30.0
 _BRIEFLY_S = 1.0  # whoever only looks who serves, holds the lock for a moment
 
 
@@ -53,6 +55,7 @@ class Daemon:
     ) -> None:
         self._pages = pages
         self._project = project
+        self._say = say
         self._warn = warn
         self._log = log
         repository = msgspec.structs.replace(project.repository)  # with a handle of its own
@@ -67,8 +70,12 @@ class Daemon:
         self._follower: Follower | None = None
 
     def stop(self) -> None:
-        """End all jobs and then `serve`; a second call kills them. Open runs go on with the next daemon."""
+        """End all jobs and then `serve`; a second call kills them. Open runs go on with the next daemon.
+
+        What was said is told before, but not for longer than 30 seconds, nor after a second call.
+        """
         self._signals += 1
+        self._herald.limit(_TELL_S if self._signals == 1 else 0)
         for work in self._works.values():
             work.stop(forced=self._signals > 1)
         self._woken.set()
@@ -103,8 +110,7 @@ class Daemon:
                 helpers = self._start_helpers(tasks)
                 try:
                     await self._work(once=once)
-                    if not self._signals:
-                        await self._herald.finish()
+                    await self._tell_rest()
                 finally:
                     quiet()
                     for work in self._works.values():
@@ -175,15 +181,23 @@ class Daemon:
             reported = await self._report()
             outlook = await asyncio.to_thread(self._passes.step)
             self._sync(outlook.open)
-            for change, notice in outlook.notices:
-                self._herald.tell(outlook.rules.notify, change, notice, outlook.rules.url)
-            if reported or outlook.is_busy or outlook.notices:
+            for letter in outlook.letters:
+                self._herald.tell(outlook.rules.notify, letter)
+            if reported or outlook.is_busy:
                 continue
             if once and not self._works and not outlook.is_hoping:
                 if outlook.is_failing:
                     raise LimmatError("not all could be done", hint="the warnings say why; try again later")
                 return
             await self._wait(outlook)
+
+    async def _tell_rest(self) -> None:
+        """Wait until the command of `limmat.queue.notify` was told what there is."""
+        if self._signals and self._herald.count:
+            self._say(f"{counted(self._herald.count, 'notice')} to be told before the end")
+        await self._herald.finish()
+        if self._herald.count:
+            self._warn(f"{counted(self._herald.count, 'notice')} left to be told by the next daemon")
 
     async def _report(self) -> bool:
         """Put into the timelines what runs at work have found out; return whether there was anything."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from gitlimmat.git.environment import OWN_MARK, scrubbed
 from gitlimmat.git.repository import Repository
@@ -20,6 +22,7 @@ from gitlimmat.queue.phrase import numbers
 from gitlimmat.queue.state import Change, Forge, Run
 from gitlimmat.service.announce import LIMIT_S, run_limited
 from gitlimmat.service.logfile import Log
+from gitlimmat.service.queue.outbox import Letter, Outbox
 
 _SHORT = 12
 _BAD = (RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT)
@@ -78,64 +81,96 @@ def _about(run: Run) -> str:
     )
 
 
+def letters_of(change: Change, notices: Sequence[Notice], url: str, directory: Path) -> list[Letter]:
+    """Return what the command of `limmat.queue.notify` is told of notices about a change."""
+    now = time.time_ns()
+    return [
+        Letter(
+            name=f"{now:020}-{change.id}-{place}",
+            change=change.id,
+            key=notice.key,
+            variables=_variables(change, notice, url, directory),
+        )
+        for place, notice in enumerate(notices)
+    ]
+
+
+def _variables(change: Change, notice: Notice, url: str, directory: Path) -> dict[str, str]:
+    words = {
+        "LIMMAT_QUEUE_EVENT": notice.key.partition(":")[0],
+        "LIMMAT_QUEUE_KEY": notice.key,
+        "LIMMAT_QUEUE_CHANGE": str(change.id),
+        "LIMMAT_QUEUE_TITLE": change.title,
+        "LIMMAT_QUEUE_AUTHOR": change.author,
+        "LIMMAT_QUEUE_TARGET": change.target,
+        "LIMMAT_QUEUE_HEAD": change.head,
+        "LIMMAT_QUEUE_STATUS": str(change.status),
+        "LIMMAT_QUEUE_MESSAGE": notice.text,
+        "LIMMAT_QUEUE_REPOSITORY": str(directory),
+        "LIMMAT_QUEUE_URL": f"{url}/changes/{change.id}" if url else "",
+    }
+    return {name: _passable(text) for name, text in words.items()}
+
+
 class Herald:
-    """Runs the command of `limmat.queue.notify` for notices, one after the other.
+    """Runs the command of `limmat.queue.notify` for letters, one after the other. `count` are yet to be told.
 
     Nothing that goes wrong here changes anything else: the first time is a warning, all times are logged.
     """
 
     def __init__(self, repository: Repository, warn: Callable[[str], None], log: Log) -> None:
-        self._repository = repository
+        self.count = 0
+        self._directory = repository.common_dir
+        self._outbox = Outbox(repository, warn)
         self._warn = warn
         self._log = log.part("notify")
-        self._due: asyncio.Queue[tuple[str, dict[str, str]]] = asyncio.Queue()
+        self._due: asyncio.Queue[tuple[str, Letter]] = asyncio.Queue()
+        self._end: float | None = None
+        self._finishing: asyncio.Timeout | None = None
         self._warned = False
 
-    def tell(self, command: str, change: Change, notice: Notice, url: str) -> None:
-        """Have a notice told, unless there is no command."""
-        if command:
-            self._due.put_nowait((command, self._variables(change, notice, url)))
+    def tell(self, command: str, letter: Letter) -> None:
+        """Have something told."""
+        self.count += 1
+        self._due.put_nowait((command, letter))
 
     async def run(self) -> None:
-        """Tell what is due, until cancelled."""
+        """Tell what is due, until cancelled. What is cut short stays in the outbox."""
         while True:
-            command, variables = await self._due.get()
+            command, letter = await self._due.get()
             try:
-                await self._tell(command, variables)
+                await self._tell(command, letter.variables)
+                self._outbox.drop((letter,))
+                self.count -= 1
             finally:
                 self._due.task_done()
 
     async def finish(self) -> None:
-        """Wait until all that is due was told."""
-        await self._due.join()
+        """Wait until all that is due was told, or the time is over."""
+        try:
+            async with asyncio.timeout_at(self._end) as self._finishing:
+                await self._due.join()
+        except TimeoutError:
+            pass
+        finally:
+            self._finishing = None
+
+    def limit(self, seconds: float) -> None:
+        """Have `finish` wait for so long, from now on."""
+        self._end = asyncio.get_running_loop().time() + seconds
+        if self._finishing is not None:
+            self._finishing.reschedule(self._end)
 
     async def _tell(self, command: str, variables: dict[str, str]) -> None:
         environment = scrubbed(os.environ) | variables | {OWN_MARK: "1"}
-        directory = self._repository.common_dir
         try:
-            status, said = await run_limited(("sh", "-c", command), directory, environment, LIMIT_S)
+            status, said = await run_limited(("sh", "-c", command), self._directory, environment, LIMIT_S)
         except (OSError, ValueError) as error:
             self._complain(f"cannot start the command of 'limmat.queue.notify': {error}")
             return
         if status != 0:
             how = "took too long" if status is None else f"ended with {status}"
             self._complain(f"the command of 'limmat.queue.notify' {how}", said.decode(errors="replace"))
-
-    def _variables(self, change: Change, notice: Notice, url: str) -> dict[str, str]:
-        words = {
-            "LIMMAT_QUEUE_EVENT": notice.key.partition(":")[0],
-            "LIMMAT_QUEUE_KEY": notice.key,
-            "LIMMAT_QUEUE_CHANGE": str(change.id),
-            "LIMMAT_QUEUE_TITLE": change.title,
-            "LIMMAT_QUEUE_AUTHOR": change.author,
-            "LIMMAT_QUEUE_TARGET": change.target,
-            "LIMMAT_QUEUE_HEAD": change.head,
-            "LIMMAT_QUEUE_STATUS": str(change.status),
-            "LIMMAT_QUEUE_MESSAGE": notice.text,
-            "LIMMAT_QUEUE_REPOSITORY": str(self._repository.common_dir),
-            "LIMMAT_QUEUE_URL": f"{url}/changes/{change.id}" if url else "",
-        }
-        return {name: _passable(text) for name, text in words.items()}
 
     def _complain(self, problem: str, output: str = "") -> None:
         self._log.warning("%s\n%s", problem, output)

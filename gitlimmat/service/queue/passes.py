@@ -24,7 +24,8 @@ from gitlimmat.service.logfile import Log
 from gitlimmat.service.queue.clock import SteadyClock
 from gitlimmat.service.queue.execute import Executor
 from gitlimmat.service.queue.facts import FactReader
-from gitlimmat.service.queue.notices import is_told_later, wanted_notices
+from gitlimmat.service.queue.notices import is_told_later, letters_of, wanted_notices
+from gitlimmat.service.queue.outbox import Letter, Outbox
 from gitlimmat.service.queue.runs import Ended
 from gitlimmat.service.queue.settings import read_rules
 from gitlimmat.service.queue.suite import Suites, explain
@@ -43,7 +44,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     """How things are after a pass. `open` are the runs to be at work, None when that cannot be known now.
 
     `is_busy` says that there may be more to do at once, `is_failing` that something could not be done, and
-    `is_hoping` that it is tried again soon.
+    `is_hoping` that it is tried again soon. `letters` are for the command of the rules.
     Units: `next_s` is in how many seconds there is something to do by the clock alone.
     """
 
@@ -53,7 +54,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     is_failing: bool = False
     is_hoping: bool = False
     next_s: float = _FOR_EVER_S
-    notices: tuple[tuple[Change, Notice], ...] = ()
+    letters: tuple[Letter, ...] = ()
 
 
 class _Trouble:
@@ -89,6 +90,8 @@ class Passes:
         self._troubles: dict[object, _Trouble] = {}
         self._told: set[str] = set()
         self._announced: dict[int, str] = {}
+        self._outbox = Outbox(repository, warn)
+        self._left: list[Letter] | None = None  # until we are the one that serves
         self._tidied = time.monotonic()
 
     @property
@@ -156,7 +159,8 @@ class Passes:
         done = [self._do(action, loaded) for action in actions]
         if any(done):
             return Outlook(open=None, rules=self._rules, is_busy=True)
-        notices, is_moved = self._announce(loaded, facts, time.time())
+        letters = self._leftover(loaded)
+        is_busy = self._announce(loaded, facts, letters)
         runs = _open_runs(loaded)
         if not runs:
             self._clock.set()
@@ -165,11 +169,11 @@ class Passes:
         return Outlook(
             open=runs,
             rules=self._rules,
-            is_busy=is_moved,
+            is_busy=is_busy,
             is_failing=bool(self._troubles),
             is_hoping=any(trouble.count < _PATIENCE for trouble in self._troubles.values()),
             next_s=min((*deadlines, self._due_s())),
-            notices=notices,
+            letters=tuple(letters),
         )
 
     def _do(self, action: Action, loaded: Loaded) -> bool:
@@ -186,11 +190,22 @@ class Passes:
         self._troubles.pop(action, None)
         return True
 
-    def _announce(
-        self, loaded: Loaded, facts: Facts, now: float
-    ) -> tuple[tuple[tuple[Change, Notice], ...], bool]:
-        """Say what is new about changes; return it, and whether others have said something meanwhile."""
-        said: list[tuple[Change, Notice]] = []
+    def _leftover(self, loaded: Loaded) -> list[Letter]:
+        """Return what was said before and has yet to be told; what was not said after all is forgotten."""
+        found, damaged = [], []
+        for letter in self._outbox.left() if self._left is None else self._left:
+            change = loaded.changes.get(letter.change)
+            if change is None:
+                damaged.append(letter)
+            elif self._rules.notify and letter.key in change.notices:
+                found.append(letter)
+            else:
+                self._outbox.drop((letter,))
+        self._left = damaged
+        return found
+
+    def _announce(self, loaded: Loaded, facts: Facts, letters: list[Letter]) -> bool:
+        """Say what is new about changes, and add letters about it; return whether timelines have moved."""
         is_moved = False
         landed = facts.merged.union(change.landed_by for change in loaded.changes.values())
         ground = Ground(landed=landed)
@@ -202,22 +217,39 @@ class Passes:
             tip = loaded.tips[number]
             if self._announced.get(number) == tip:
                 continue
-            notices = wanted_notices(change, now, ground, together.get(change.landed_as, ()))
+            notices = wanted_notices(change, time.time(), ground, together.get(change.landed_as, ()))
             key = f"notices of change {number}"
             if notices and not self._is_waiting(key):
                 try:
-                    self._executor.announce(number, notices, loaded)
+                    letters += self._say(change, notices, loaded)
                 except RefMovedError:
-                    is_moved = True
-                    continue
+                    pass
                 except (LimmatError, OSError) as error:
                     self._fail(key, error)
                     continue
-                self._troubles.pop(key, None)
-                said += [(change, notice) for notice in notices]
+                else:
+                    self._troubles.pop(key, None)
+                is_moved = True
             elif not notices and not is_told_later(change, ground):
                 self._announced[number] = tip
-        return tuple(said), is_moved
+        return is_moved
+
+    def _say(self, change: Change, notices: Sequence[Notice], loaded: Loaded) -> list[Letter]:
+        """Add notices to the timeline of a change; return what the command is to be told, if there is one.
+
+        Raises: what adding events raises. The next pass looks whether they are there nevertheless.
+        """
+        if not self._rules.notify:
+            self._executor.announce(change.id, notices, loaded)
+            return []
+        letters = letters_of(change, notices, self._rules.url, self._repository.common_dir)
+        self._outbox.keep(letters)
+        try:
+            self._executor.announce(change.id, notices, loaded)
+        except (LimmatError, OSError):
+            self._left = [*(self._left or ()), *letters]
+            raise
+        return letters
 
     def _blocked(self) -> set[tuple[str, str]]:
         """Return what has failed to start and is not to be tried again yet."""
