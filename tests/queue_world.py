@@ -352,12 +352,17 @@ class World:
         if run.kind is Kind.AUTO and all(
             each is not None and each.outcome is RunOutcome.PASSED for each in told
         ):
-            assert run.base != self.tips[run.target] or any(
-                self.approved.get(change.id) != head
-                or change.target != run.target
-                or change.auto is None
-                or change.auto.run != run.run
-                for change, head in members
+            is_distrusted = any(job.by and job.by not in self.rules.trusted for job in run.jobs)
+            assert (
+                is_distrusted
+                or run.base != self.tips[run.target]
+                or any(
+                    self.approved.get(change.id) != head
+                    or change.target != run.target
+                    or change.auto is None
+                    or change.auto.run != run.run
+                    for change, head in members
+                )
             )
 
     def _check_ready(self) -> None:

@@ -31,15 +31,16 @@ def command(
 ) -> int:
     """Send what is known of commits to a queue, so that it need not find it out again.
 
-    It counts where limmat.queue.trust on the server names you. Sent are results that did not fail and that
-    have no artifacts, without what was printed. Without a revision they are about the commits that 'git
-    limmat run' would test; without <remote> they go to origin, or the only remote there is.
+    It counts where limmat.queue.trust on the server names you. Results with artifacts are not sent, nor is
+    what was printed; one that failed takes back what was sent before. Without a revision they are about
+    the commits that 'git limmat run' would test; without <remote> they go to origin, or the only remote.
     """
     project = open_project(options, warn)
     remote = remote or default_remote(project.repository)
     sent = send(project, commits_of(project, tuple(revisions or ())), remote)
     results, commits = counted(sent.results, "result"), counted(sent.commits, "commit")
-    sys.stdout.write(f"shared {results} of {commits} with '{plain(remote)}'\n")
+    bad = f"; {sent.failures} failed, and count for nothing there" if sent.failures else ""
+    sys.stdout.write(f"shared {results} of {commits} with '{plain(remote)}'{bad}\n")
     for line in sent.said:
         sys.stdout.write(f"  {plain(line)}\n")
     return 0

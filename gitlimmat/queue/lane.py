@@ -269,7 +269,15 @@ def _unwanted(work: Work, snapshot: Snapshot, rules: Rules) -> Fault | None:
         reason = _withdrawn(change, member, run)
         if reason:
             return Fault(outcome=RunOutcome.CANCELLED, reason=f"#{change.id} {reason}")
-    return None
+    return _distrusted(run, rules) if run.kind is Kind.AUTO else None
+
+
+def _distrusted(run: Run, rules: Rules) -> Fault | None:
+    """Return the fault of a run that has taken over results of somebody who is not trusted any more."""
+    name = next((job.by for job in run.jobs if job.by and job.by not in rules.trusted), None)
+    if name is None:
+        return None
+    return Fault(outcome=RunOutcome.SUPERSEDED, reason=f"results of {name} do not count any more")
 
 
 def _has_newer(change: Change, run: Run) -> bool:

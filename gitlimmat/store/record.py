@@ -41,7 +41,7 @@ def decode_line(line: bytes) -> Result | None:
     """Return the result in a line, None when this version cannot read it."""
     try:
         return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -49,7 +49,7 @@ def decode_lines(content: bytes) -> tuple[tuple[Result, ...], bool]:
     """Return the results in `content`, and whether every line could be read."""
     try:
         return tuple(_DECODER.decode_lines(content)), True
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         decoded = [result for _, result in split_lines(content)]
         readable = tuple(result for result in decoded if result is not None)
         return readable, len(readable) == len(decoded)

@@ -14,6 +14,8 @@ from gitlimmat.store.names import DEFINITIONS, FORMAT, RESULTS, split_subject
 
 FORMAT_NUMBER = 1
 
+_LONGEST_NUMBER = 10
+
 
 class View:
     """The stored results at one moment. `root` is the id of the tree, None for an empty store."""
@@ -34,7 +36,7 @@ class View:
         if content is None:
             return FORMAT_NUMBER
         text = content.strip()
-        return int(text) if text.isdigit() else None
+        return int(text) if text.isdigit() and len(text) < _LONGEST_NUMBER else None
 
     def history(self, subject: str) -> tuple[Result, ...]:
         """Return all results about a subject, in the order they were stored: oldest first."""

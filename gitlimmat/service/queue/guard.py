@@ -51,7 +51,9 @@ def refusals(
     found: dict[str, Refusal] = {}
     for push in pushes:
         name = final_name(repository, push.ref)
-        if push.ref in ("refs/for", SHARE) or push.ref.startswith("refs/for/"):  # for the other hook
+        if push.ref == "refs/for" or push.ref.startswith("refs/for/"):  # for the other hook
+            continue
+        if push.ref == SHARE and _takes_results(repository):
             continue
         if _touches(name, OURS, folds=folds):
             found[push.ref] = _of_ours(push)
@@ -62,6 +64,12 @@ def refusals(
         ):
             found[push.ref] = _of_target(push, target)
     return tuple(found.values())
+
+
+def _takes_results(repository: Repository) -> bool:
+    """Whether git leaves them to the other hook: not where the queue was set up before there were any."""
+    refs = repository.git.run(["config", "--get-all", "receive.procReceiveRefs"]).stdout.split()
+    return SHARE.encode() in refs
 
 
 def final_name(repository: Repository, ref: str) -> str:
@@ -105,6 +113,11 @@ def _may_move(
 
 
 def _of_ours(push: Push) -> Refusal:
+    if push.ref == SHARE:
+        return Refusal(
+            reason="this queue is not set up to take results",
+            hint="'git limmat queue init' in the server's repository sets that up",
+        )
     return Refusal(
         reason=f"'{_shown(push.ref)}' is written by the merge queue only",
         hint="refs/limmat can be fetched, and not pushed; see 'git limmat queue -h' for what changes it",

@@ -58,25 +58,30 @@ def receive(
     answers: list[Taken | Refused] = []
     for push in told.pushes:
         try:
-            answers.append(_receive_one(session, push, told.options, person, say))
+            answers.append(_receive_one(session, push, told, person, say))
         except LimmatError as error:
             say(f"error: {error.message}")
             if error.hint:
                 say(f"hint: {error.hint}")
             answers.append(Refused(ref=push.ref, reason=error.message))
+        except OSError as error:
+            place = f" '{error.filename}'" if error.filename else ""
+            reason = f"cannot write{place}: {error.strerror or error}"
+            say(f"error: {reason}")
+            answers.append(Refused(ref=push.ref, reason=reason))
     if any(isinstance(each, Taken) for each in answers):
         poke(session)
     return tuple(answers)
 
 
 def _receive_one(
-    session: QueueSession, push: Push, options: Sequence[str], person: Principal, say: Callable[[str], None]
+    session: QueueSession, push: Push, told: Told, person: Principal, say: Callable[[str], None]
 ) -> Taken:
     if push.ref == SHARE:
         from gitlimmat.service.queue.share import take_results  # takes a while, and is seldom needed
 
-        return take_results(session, push, person, say)
-    wish = understand(session, push, options)
+        return take_results(session, told, push, person, say)
+    wish = understand(session, push, told.options)
     with update_lock(session.repository.state_dir / "queue" / "push"):  # two at once must not both open one
         outcome = _until_stored(session, wish, person)
     for line in _lines(session, outcome):

@@ -21,7 +21,7 @@ import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.objects import read_commit
-from gitlimmat.model import Commit, Outcome, Result
+from gitlimmat.model import CachePolicy, Commit, Outcome, Result
 from gitlimmat.plan.cases import Case, JobKey, plan_cases
 from gitlimmat.plan.schedule import Schedule, Verdict
 from gitlimmat.queue.events import RunOutcome
@@ -191,6 +191,7 @@ class RunAtWork:
             self._engine.advance()
             return
         outcomes: dict[JobKey, Outcome] = {}
+        self._trusted.clear()
         for key, cases in self._cases.items():
             result = self.lookup(project, cases[0])
             if result is not None:
@@ -241,13 +242,15 @@ class RunAtWork:
     def lookup(self, project: Project, case: Case) -> Result | None:
         """Return what stands for a case: what did not fail, or failed in this very run.
 
-        Where nothing was found out here, it is what somebody says whose results are trusted.
+        Where nobody has tried it here, it is what somebody says whose results are trusted.
         """
-        definition = project.definitions[case.test.name]
-        result = project.store.view().known(case.subject, definition)
+        definition, view = project.definitions[case.test.name], project.store.view()
+        result = view.known(case.subject, definition)
         if result is not None:
             is_stale = result.outcome is Outcome.FAILED and result.started < self.run.started
             return None if is_stale else result
+        if case.test.cache is CachePolicy.NO_CACHING or view.latest(case.subject, definition) is not None:
+            return None
         found = self._shop.trust.known(case.subject, definition)
         if found is None:
             return None

@@ -42,6 +42,7 @@ _OF_GIT = (
     Entry("receive.hideRefs", "refs/limmat/queue"),  # from pushes, not from fetches
 )
 _CHECKED = Entry("receive.fsckObjects", "true")  # what not every program can read is not to land
+_REFS = ("refs/limmat/queue", SHARE)
 _MANY = ("target", "admin", "reviewer", "tryer")
 
 
@@ -99,11 +100,11 @@ def plan_removal(repository: Repository) -> Plan:
     acts += removal
     if record.is_file():
         acts.append(Act(said=(), steps=(Remove(path=record),)))
-    kept = repository.git.text("for-each-ref", "--format=%(refname)", "refs/limmat/queue").split()
+    kept = repository.git.text("for-each-ref", "--format=%(refname)", *_REFS).split()
     if kept:
         told.append(
             f"the {len(kept)} refs of the queue stay, with all that has happened; to remove them, too:"
-            " git for-each-ref --format='delete %(refname)' refs/limmat/queue | git update-ref --stdin"
+            f" git for-each-ref --format='delete %(refname)' {' '.join(_REFS)} | git update-ref --stdin"
         )
     return Plan(acts=tuple(acts), told=tuple(told))
 
