@@ -18,6 +18,7 @@ from queue_pages import MAIN, QueueRepo
 from waiting import wait_until
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.git.repository import find_repository
 from gitlimmat.model import Commit, Outcome
 from gitlimmat.queue.events import (
     QUEUE,
@@ -40,6 +41,7 @@ from gitlimmat.queue.events import (
 from gitlimmat.queue.rules import Identity, Rules
 from gitlimmat.queue.state import Status
 from gitlimmat.service.project import open_server
+from gitlimmat.service.queue.turn import take_turn
 from gitlimmat.service.request import Request
 from gitlimmat.web.queueforms import SECRET_HEADER, read_proxy
 from gitlimmat.web.queuehtml import write_pages
@@ -137,6 +139,28 @@ def test_a_page_is_as_new_as_the_timelines(queue: QueueRepo, served: Served) -> 
         queue.add(number, DraftSet(actor="alice", at=1.76e9, draft=True))
         assert events.until("change") == {"refresh": True}
     assert "draft" in served.get(f"/changes/{number}").text
+
+
+def test_a_queue_that_nobody_serves_says_so(queue: QueueRepo, served: Served, tmp_path: Path) -> None:
+    """While no daemon is at work, the list and open changes say it, and what is shown hears of it."""
+    told = "No daemon is at work"
+    number, over = queue.open("Waits"), queue.open("Over")
+    queue.add(over, Landed(actor=QUEUE, at=1.76e9, target=MAIN, old="", new=queue.root, run=""))
+    paths = ("/", f"/changes/{number}", f"/changes/{over}", "/tree")
+
+    assert [told in served.get(path).text for path in paths] == [True, True, False, False]
+    assert served.get("/api/queue").json["served"] is False
+    with served.events("/live") as events:
+        events.until("hello")
+        turn = take_turn(find_repository(queue.server.path))
+        assert turn is not None
+        assert events.until("change") == {"refresh": True}
+    assert [told in served.get(path).text for path in paths] == [False] * 4
+    assert served.get("/api/queue").json["served"] is True
+    turn.end()
+    assert told in served.get("/").text
+    write_pages(open_server(Request(repo=[queue.server.path]), print), tmp_path / "files", every=True)
+    assert told not in (tmp_path / "files" / "index.html").read_text()
 
 
 def test_the_list_is_filtered_sorted_and_grouped_by_its_url(queue: QueueRepo, served: Served) -> None:

@@ -52,13 +52,15 @@ class ApiRun(msgspec.Struct, frozen=True, kw_only=True):
 class ApiQueue(msgspec.Struct, frozen=True, kw_only=True):
     """The queue. `totals` has how many changes are open and of which status, `estimate` is seconds.
 
-    `closed` has closed trees by target; an empty one is every target.
+    `served` says whether a daemon is at work. `closed` has closed trees by target; an empty one is every
+    target.
     """
 
     format: int
     name: str
     totals: dict[str, int]
     estimate: float | None
+    served: bool
     paused: Closing | None
     closed: Mapping[str, Closing]
     tips: Mapping[str, str]

@@ -255,6 +255,7 @@ def queue_document(site: QueueSite, wanted: Wanted) -> queueapi.ApiQueue:
         name=site.board.name,
         totals=dict(totals(snapshot)),
         estimate=view.estimate(),
+        served=view.served,
         paused=snapshot.queue.paused,
         closed=snapshot.queue.closed,
         tips=snapshot.facts.tips,

@@ -31,6 +31,7 @@ from gitlimmat.service.project import Project
 from gitlimmat.service.queue.facts import FactReader
 from gitlimmat.service.queue.session import QueueSession, read_rules, wake_file
 from gitlimmat.service.queue.suite import Suites
+from gitlimmat.service.queue.turn import server
 from gitlimmat.store.folded import States
 from gitlimmat.store.runs import RunningJob, running_jobs
 from gitlimmat.store.timeline import Entry, Loaded
@@ -62,6 +63,7 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts
     jobs: Mapping[Path, RunningJob]
     shown: Shown
+    served: bool = False
 
 
 class QueueView:
@@ -83,6 +85,11 @@ class QueueView:
         self._facts = FactReader(project.repository, Suites(project.repository), session.warn)
         self._retries: dict[int, tuple[str, tuple[Retry, ...]]] = {}
         self._told: tuple[tuple[int, int], dict[int, str]] = ((-1, 0), {})
+
+    @property
+    def served(self) -> bool:
+        """Whether a daemon was at work at the last look."""
+        return self._seen.served
 
     async def refresh(self) -> None:
         """Show what is true now. What cannot be read is a problem on the page."""
@@ -199,7 +206,8 @@ class QueueView:
         if (loaded.tips, jobs) != (before.loaded.tips, before.jobs):
             shown = self._tested.look(open_runs(loaded.changes.values()).values(), jobs)
         facts = self._facts.read(loaded, self.rules)
-        return _Seen(loaded=loaded, facts=facts, jobs=jobs, shown=shown)
+        served = server(project.repository) is not None
+        return _Seen(loaded=loaded, facts=facts, jobs=jobs, shown=shown, served=served)
 
     def _read_rules(self) -> None:
         """Read the rules again; those from before hold while they cannot be used."""
@@ -220,6 +228,8 @@ class QueueView:
         was = (before.loaded.tips, before.loaded.queue_tip, before.facts)
         if was != (seen.loaded.tips, seen.loaded.queue_tip, seen.facts) or before.loaded is _NO_QUEUE:
             self.snapshot = Snapshot(changes=seen.loaded.changes, queue=seen.loaded.queue, facts=seen.facts)
+            self.board.touch()
+        elif before.served is not seen.served:
             self.board.touch()
         unknown = [test for test in seen.shown.tests if self.board.estimate(test) is None]
         for test, elapsed in usual_times(seen.loaded.changes.values(), unknown).items() if unknown else ():
