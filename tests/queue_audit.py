@@ -372,6 +372,18 @@ class Audit:
                     continue
                 there = own if event["run"] else everything
                 self._expect(event["new"] in there, f"{timeline.name}: {event['new']} is not on the target")
+                if event.get("came_with"):
+                    self._check_came(timeline, event["came_with"])
+
+    def _check_came(self, timeline: Timeline, run: str) -> None:
+        """The run that is said to have brought a head has it, and its base has not; it has landed."""
+        told = [each for other in self.timelines.values() for each in other.of_run(run, "run-started")]
+        moves = [each for each in timeline.events if each["type"] in ("opened", "head-moved")]
+        head = moves[-1].get("new") or moves[-1]["head"]
+        brought = told and self._git("rev-list", told[0]["merge"], f"^{told[0]['base']}").split()
+        self._expect(brought and head in brought, f"{timeline.name}: run {run} has not brought {head}")
+        landed = any(other.of_run(run, "landed") for other in self.timelines.values())
+        self._expect(landed, f"{timeline.name}: run {run} has not landed")
 
 
 def main(repository: str, target: str, start: str = "") -> int:

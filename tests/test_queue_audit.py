@@ -83,6 +83,15 @@ FORGERIES: dict[str, tuple[Edit, str]] = {
         ],
         "and its end is [{",
     ),
+    "superseded": (
+        lambda events: [
+            each
+            for event in events
+            for each in (event | {"type": "run-ended", "outcome": "superseded"}, event)
+            if each is event or event["type"] == "landed"
+        ],
+        "has landed though it was superseded",
+    ),
     "no run": (without("run-started"), "is not told in its member|never started"),
     "a try": (changed("run-started", kind="try"), "is told in two ways|is not what has landed"),
     "another base": (changed("run-started", base="1" * 40), "is told in two ways|is not what has landed"),

@@ -327,7 +327,7 @@ def test_a_change_without_an_opening_is_explained() -> None:
 
     assert explain_all(snapshot, rules, 0.0) == {
         1: "has no head yet",
-        2: "is in main as of ffffffffffff, by others than the queue",
+        2: "is in main as of ffffffffffff",
     }
 
 
@@ -336,10 +336,21 @@ def test_what_came_with_another_change_names_it() -> None:
     where = world(count=1)
     start(where)
     where.finish()
-    same = replace(where.changes[1], id=2, runs=(), landed_by="")
+    same = replace(where.changes[1], id=2, runs=(), landed_by="", came_with=where.changes[1].landed_by)
     snapshot = replace(where.snapshot(), changes={**where.changes, 2: same})
 
     assert explain(same, snapshot, where.rules, where.now).endswith(f" as of {same.landed_as[:12]}, with #1")
+
+
+def test_what_came_otherwise_names_nobody() -> None:
+    """That another change has landed as the tip of that moment says nothing of it."""
+    where = world(count=1)
+    start(where)
+    where.finish()
+    same = replace(where.changes[1], id=2, runs=(), landed_by="")
+    snapshot = replace(where.snapshot(), changes={**where.changes, 2: same})
+
+    assert explain(same, snapshot, where.rules, where.now) == f"is in main as of {same.landed_as[:12]}"
 
 
 def test_an_estimate_needs_runs_that_passed() -> None:

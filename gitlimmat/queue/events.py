@@ -276,13 +276,15 @@ class Conflicted(Event, frozen=True, kw_only=True, tag="conflicted"):
 class Landed(Event, frozen=True, kw_only=True, tag="landed"):
     """The target has moved from `old` to `new` by this run, in the same transaction as this event.
 
-    `run` is empty for one that others have brought there.
+    `run` is empty for one that no run of its own has brought there; `came_with` is then the run of other
+    changes that did, if it was one.
     """
 
     run: str
     target: str
     old: str
     new: str
+    came_with: str = ""
 
 
 class Notice(Event, frozen=True, kw_only=True, tag="notice"):

@@ -30,7 +30,7 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 
     `planned` has the next action of a change, `line` those that may start by target, in order, and `ending`
     the auto runs that are about to be ended, by change. `last` are those that let others go first. `brought`
-    has the changes that a landed commit was made of.
+    has the changes that a run has landed.
     """
 
     snapshot: Snapshot
@@ -66,7 +66,7 @@ def outlook(snapshot: Snapshot, rules: Rules, now: float) -> Outlook:
     brought: dict[str, list[int]] = {}
     for change in snapshot.changes.values():
         if change.landed_by:
-            brought.setdefault(change.landed_as, []).append(change.id)
+            brought.setdefault(change.landed_by, []).append(change.id)
     return Outlook(
         snapshot=snapshot,
         rules=rules,
@@ -133,9 +133,9 @@ def _over(change: Change, ahead: Outlook) -> str:
         return "is closed; reopen it if it is to land"
     run = change.run(change.landed_by) if change.landed_by else None
     if run is None:
-        place = f"is in {branch(change.target)} as of {short(change.landed_as)}"
-        brought = ahead.brought.get(change.landed_as)
-        return f"{place}, with {numbers(brought)}" if brought else f"{place}, by others than the queue"
+        brought = ahead.brought.get(change.came_with)
+        with_them = f", with {numbers(brought)}" if brought else ""
+        return f"is in {branch(change.target)} as of {short(change.landed_as)}{with_them}"
     return f"has landed in {branch(run.target)} as {short(change.landed_as)}{others(run, change.id)}"
 
 

@@ -59,7 +59,7 @@ from gitlimmat.queue.state import (
     TryRequest,
 )
 
-VERSION = 2
+VERSION = 3
 """To be raised when the same events fold into something else: states kept by older ones are stale then."""
 
 _Forge = Opened | HeadMoved | TargetChanged | Retitled | DraftSet | Closed | Reopened | Landed
@@ -147,7 +147,12 @@ def _forge(change: Change, event: _Forge) -> Change | None:
             return replace(change, forge=Forge.OPEN) if change.forge is Forge.CLOSED else None
         case Landed():
             return replace(
-                change, forge=Forge.LANDED, landed_as=event.new, landed_by=event.run, wanted_try=None
+                change,
+                forge=Forge.LANDED,
+                landed_as=event.new,
+                landed_by=event.run,
+                came_with=event.came_with,
+                wanted_try=None,
             )
     assert_never(event)
 

@@ -81,7 +81,9 @@ def _notes(snapshot: Snapshot) -> Iterator[Note]:
             by = ours.run if ours.outcome is RunOutcome.PASSED else ""
             yield Note(change=change.id, run=by, target=ours.target, new=ours.merge)
         elif change.id in facts.contained and change.forge is Forge.OPEN and change.target in facts.tips:
-            yield Note(change=change.id, run="", target=change.target, new=facts.tips[change.target])
+            by = facts.came_with.get(change.id, "")
+            tip = facts.tips[change.target]
+            yield Note(change=change.id, run="", target=change.target, new=tip, came_with=by)
 
 
 def _merged(change: Change, snapshot: Snapshot) -> Run | None:

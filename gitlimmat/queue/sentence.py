@@ -85,6 +85,8 @@ def _words(event: AnyEvent) -> str:
         case Conflicted():
             return f"{event.head[:_SHORT]} conflicts with {event.base[:_SHORT]}"
         case Landed():
+            if event.came_with and not event.run:
+                return f"came to {short_ref(event.target)} with run {event.came_with}"
             if not event.run:
                 return f"is in {short_ref(event.target)} already, as of {event.new[:_SHORT]}"
             return f"landed on {short_ref(event.target)} as {event.new[:_SHORT]} by run {event.run}"

@@ -18,6 +18,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `tips` has the commit of each target that exists. `contained` names changes whose head, not by us, is in
     their target already; `merged` names runs whose merge is. `conflicts` has (head, base) that do not merge.
+    `came_with` has the runs of others that have brought what is contained, by change, where it were these.
     `broken` says by target, or by the commit that a run would be built on, what is wrong with its tests.
     """
 
@@ -26,6 +27,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     merged: frozenset[str] = frozenset()
     conflicts: frozenset[tuple[str, str]] = frozenset()
     broken: Mapping[str, str] = {}
+    came_with: Mapping[int, str] = {}
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,12 +73,16 @@ class Land(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """Say that a change is in its target already: by a run of ours (after a crash), or by others (empty)."""
+    """Say that a change is in its target already: by a run of ours (after a crash), or by others (empty).
+
+    `came_with` is the run of other changes that has brought it, if it was one.
+    """
 
     change: int
     run: str
     target: str
     new: str
+    came_with: str = ""
 
 
 Action = Start | End | Land | Note

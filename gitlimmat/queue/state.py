@@ -147,7 +147,8 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A change after some events of its timeline. `heads` has every head, oldest first, each once.
 
-    `runs` are oldest first, of both kinds. `is_opened` is false before its first event.
+    `runs` are oldest first, of both kinds. `is_opened` is false before its first event. Of one that has
+    landed, `landed_by` is its run, else `came_with` that of other changes, if it was one that brought it.
     """
 
     id: int
@@ -174,6 +175,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     notices: frozenset[str] = frozenset()
     landed_as: str = ""
     landed_by: str = ""
+    came_with: str = ""
     opened: float = 0.0
     updated: float = 0.0
     events: int = 0

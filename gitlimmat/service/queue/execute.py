@@ -243,6 +243,7 @@ class Executor:
             target=action.target,
             old=old,
             new=action.new,
+            came_with=action.came_with,
         )
         self._append(loaded, [action.change], event, reason=f"change {action.change} has landed")
 

@@ -19,6 +19,7 @@ from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Facts
 from gitlimmat.queue.state import Change, Forge, Run
+from gitlimmat.service.queue.origin import Origins
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.store.timeline import Loaded
 
@@ -40,6 +41,7 @@ class FactReader:
         self._warn = warn
         self._warned: set[str] = set()
         self._histories: dict[str, Ancestry] = {}
+        self._origins = Origins(repository)
         self._broken: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def read(
@@ -56,12 +58,14 @@ class FactReader:
         named = {change.target for change in changes if change.forge is Forge.OPEN}
         tips = dict(self._tips(dict.fromkeys((*rules.targets, *sorted(named)))))
         merged = frozenset(self._merged(changes, tips))
+        contained = frozenset(self._contained(changes, tips, merged))
         present = set(tips.values())
         self.ahead = {pair for pair in self.ahead if pair[1] not in present}
         conflicts = frozenset(self.conflicts | self.ahead | blocked | set(_known_conflicts(changes)))
         return Facts(
             tips=tips,
-            contained=frozenset(self._contained(changes, tips, merged)),
+            contained=contained,
+            came_with=self._origins.find(loaded.changes, contained, merged, tips),
             merged=merged,
             conflicts=conflicts,
             broken=self._faults(changes, tips, rules),

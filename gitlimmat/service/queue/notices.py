@@ -34,7 +34,7 @@ def wanted_notices(
 ) -> tuple[Notice, ...]:
     """Return what is to be said about a change and was not yet, in the order in which it happened.
 
-    `beside` has the changes that a run of the queue has landed as the same commit, by number.
+    `beside` has the changes, by number, with whose landing it came to its target.
     """
     return tuple(
         Notice(actor=QUEUE, at=at, key=key, text=text)

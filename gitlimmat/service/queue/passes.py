@@ -212,12 +212,12 @@ class Passes:
         together: dict[str, list[int]] = {}
         for change in loaded.changes.values():
             if change.landed_by:
-                together.setdefault(change.landed_as, []).append(change.id)
+                together.setdefault(change.landed_by, []).append(change.id)
         for number, change in loaded.changes.items():
             tip = loaded.tips[number]
             if self._announced.get(number) == tip:
                 continue
-            notices = wanted_notices(change, time.time(), ground, together.get(change.landed_as, ()))
+            notices = wanted_notices(change, time.time(), ground, together.get(change.came_with, ()))
             key = f"notices of change {number}"
             if notices and not self._is_waiting(key):
                 try:
