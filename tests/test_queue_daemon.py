@@ -17,13 +17,19 @@ from waiting import wait_for_file, wait_until
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.repository import find_repository
 from gitlimmat.model import Outcome
+from gitlimmat.queue.auth import Principal
 from gitlimmat.queue.events import QUEUE, Kind, RunOutcome
-from gitlimmat.queue.requests import Cancel, Pause, Resume, Retry, Try, Unapprove
+from gitlimmat.queue.requests import Approve, Cancel, Comment, Pause, Resume, Retry, Try, Unapprove
+from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.snapshot import Action, Land
 from gitlimmat.queue.state import Forge, Status
+from gitlimmat.service.queue.execute import Executor
+from gitlimmat.service.queue.session import submit
 from gitlimmat.service.queue.turn import server as served_by
 from gitlimmat.service.queue.turn import take_turn
 from gitlimmat.service.session import run_loop
 from gitlimmat.store.runs import running_jobs
+from gitlimmat.store.timeline import Loaded
 
 FAILING = '[[tests]]\nname = "unit"\ncommand = "test ! -e bad"\n'
 
@@ -562,6 +568,42 @@ def test_a_target_with_broken_tests_is_repaired_by_a_change(server: Server) -> N
     assert server.state(repair).forge is Forge.LANDED
     assert server.state(waiting).forge is Forge.LANDED
     assert server.state(repair).runs[0].repair
+
+
+def test_tests_that_can_be_read_are_not_replaced_by_a_repair(server: Server) -> None:
+    """An approval for that means nothing where nothing is to be repaired, or is any more."""
+    server.base(FAILING)
+    easier = server.change("easier", "main", bad="x", **{"limmat.toml": PASSING})
+    server.approve(easier, repair=True)
+
+    server.serve()
+
+    assert server.state(easier).status is Status.FAILED
+    assert not server.state(easier).runs[0].repair
+
+
+def test_the_first_pause_of_all_is_heard_before_a_landing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the plan and the landing somebody says it, and there was nothing about the queue before."""
+    server.base()
+    number = server.change("good")
+    server.approve(number)
+    execute = Executor.execute
+
+    def pause_first(self: Executor, action: Action, loaded: Loaded, rules: Rules) -> None:
+        if isinstance(action, Land) and loaded.queue_tip is None:
+            server.tell(None, Pause(), "root")
+        execute(self, action, loaded, rules)
+
+    monkeypatch.setattr(Executor, "execute", pause_first)
+    server.serve()
+
+    assert server.state(number).forge is Forge.OPEN
+    assert server.session.timelines.load().queue.paused is not None
+    server.tell(None, Resume(), "root")
+    server.serve()
+    assert server.state(number).forge is Forge.LANDED
 
 
 def test_a_change_that_would_break_the_tests_does_not_land(server: Server) -> None:

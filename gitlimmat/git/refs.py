@@ -28,7 +28,10 @@ class BrokenRefError(GitError):
 
 
 class RefUpdate(NamedTuple):
-    """What a ref is to become. `new` None deletes it; `old` None means that it must not exist yet."""
+    """What a ref is to become. `new` None deletes it; `old` None means that it must not exist yet.
+
+    With both None nothing becomes of it, and nobody can make it meanwhile.
+    """
 
     name: str
     new: str | None
@@ -109,8 +112,10 @@ def is_locked(common_dir: Path, name: str) -> bool:
 
 
 def _line(update: RefUpdate) -> str:
+    if update.new is None and update.old is None:
+        return f"verify {update.name}\0{_ABSENT}\0"
     if update.new is None:
-        return f"delete {update.name}\0{update.old or ''}\0"
+        return f"delete {update.name}\0{update.old}\0"
     return f"update {update.name}\0{update.new}\0{update.old or _ABSENT}\0"
 
 

@@ -228,9 +228,10 @@ class Executor:
             old=action.old,
             new=action.new,
         )
-        refs = [RefUpdate(action.target, action.new, action.old)]
-        if loaded.queue_tip is not None:  # whoever pauses the queue meanwhile is heard
-            refs.append(RefUpdate(TREE_REF, loaded.queue_tip, loaded.queue_tip))
+        refs = [
+            RefUpdate(action.target, action.new, action.old),
+            RefUpdate(TREE_REF, loaded.queue_tip, loaded.queue_tip),  # whoever pauses meanwhile is heard
+        ]
         self._append(loaded, action.changes, event, refs=refs, reason=f"land run {action.run}")
 
     def _note(self, action: Note, loaded: Loaded) -> None:

@@ -67,7 +67,8 @@ def run_started(
 ) -> tuple[RunStarted, Fault | None]:
     """Return the event that begins a run, and why it is over with that, if it cannot be tested."""
     action = beginning.action
-    tests, fault = _tests(suites, beginning, rules)
+    is_repair = action.repair and bool(suites.fault(action.base, rules.tests))
+    tests, fault = _tests(suites, beginning, rules, is_repair=is_repair)
     started = RunStarted(
         actor=QUEUE,
         at=time.time(),
@@ -82,7 +83,7 @@ def run_started(
         tests=tests,
         deadline=deadline,
         policy=rules.policy,
-        repair=action.repair,
+        repair=is_repair,
     )
     return started, fault
 
@@ -98,14 +99,16 @@ def missing_heads(repository: Repository, members: Iterable[Member], loaded: Loa
     return updates
 
 
-def _tests(suites: Suites, beginning: Beginning, rules: Rules) -> tuple[tuple[str, ...], Fault | None]:
+def _tests(
+    suites: Suites, beginning: Beginning, rules: Rules, *, is_repair: bool
+) -> tuple[tuple[str, ...], Fault | None]:
     """Return the names of the tests of a run. No change may leave tests behind that cannot be run."""
     action = beginning.action
-    base = beginning.merge if action.repair else action.base
+    base = beginning.merge if is_repair else action.base
     try:
         tests = suites.at(base).choose(action.tests or rules.tests)
     except ConfigError as error:
-        outcome = RunOutcome.FAILED if action.repair else RunOutcome.ERRORED
+        outcome = RunOutcome.FAILED if is_repair else RunOutcome.ERRORED
         return (), (outcome, explain(error))
     if action.kind is Kind.AUTO and (broken := suites.fault(beginning.merge, rules.tests)):
         return tests, (RunOutcome.FAILED, f"after it there would be no tests: {broken}")
