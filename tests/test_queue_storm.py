@@ -305,7 +305,7 @@ def test_a_storm_lands_what_was_approved_and_nothing_else(server: Server, policy
             for done in [threads.submit(each.work) for each in people]:
                 done.result()
     people[0].tell(None, Resume(), "ann")
-    server.bare.limmat("queue", "serve", "--once")
+    server.serve()
 
     audit = Audit(server.bare.path, MAIN, may_be_late=storm.kills > 0)
     audit.check(start, storm.observed)
