@@ -23,6 +23,9 @@ from gitlimmat.config.settings import SETTINGS
 from gitlimmat.model import Outcome
 from gitlimmat.service.lookup import EXIT_STATUS
 from gitlimmat.service.queue.settings import KEYS
+from gitlimmat.web.queueapi import ApiChange, ApiChangePage, ApiQueue, ApiRetries, ApiRun, ApiTree
+from gitlimmat.web.queuelist import COLUMNS, GROUPS, Wanted
+from gitlimmat.web.queueview import Retry
 
 MAN = Path(__file__).parent.parent / "man"
 PAGES = sorted(MAN.glob("man[1-8]/*.[1-8]"))
@@ -41,6 +44,8 @@ ORDER = (
     *("FILES", "DIFFERENCES TO LIMMAT", "EXAMPLES", "SEE ALSO"),
 )
 QUEUE_COMMANDS = re.compile(r"(?m)^git limmat queue \(?([a-z|-]+)")
+API = (ApiQueue, ApiRun, ApiChange, ApiChangePage, ApiRetries, Retry, ApiTree)
+"""Documents of the pages of a queue, and what is in them."""
 SERVES = re.compile(r"git limmat (watch|web)\b")
 """Commands that go on until Ctrl-C. They have started when the first line is there."""
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][a-z-]*")
@@ -208,6 +213,35 @@ def test_the_page_of_the_queue_has_every_command_and_setting() -> None:
 
     assert set(re.split(r"[ |]", named)) == set(QUEUE)
     assert sorted(keys) == sorted(KEYS)
+
+
+def test_the_page_of_the_queue_tells_what_its_pages_have() -> None:
+    """Each column, each word of the URL, each document and each of its fields is named."""
+    text = (page_of("queue").read_text()).partition(".SS Pages")[2].partition(".SS Limits")[0]
+    bold = set(re.findall(r"\\fB([^\\]+)\\fR", text))
+    told = {word for record in API for word in record.__struct_fields__} - {"format"}
+
+    assert told <= bold
+    assert {*COLUMNS, *GROUPS} <= bold
+    assert {f"{word}=" for word in Wanted().query(page=2)} <= bold
+    for path in ("/", "/changes/", "/retries", "/tree", "/api/queue", "/api/queue/changes/", "/live"):
+        assert path in bold
+
+
+@pytest.mark.parametrize("page", COMMAND_PAGES, ids=lambda page: page.stem)
+def test_sections_that_the_source_names_exist(page: Path) -> None:
+    """What a docstring or a hint names as its source is a section of that page."""
+    lines = plain(page.read_text()).splitlines()
+    titles = {line[4:].strip('"').upper() for line in lines if line.startswith((".SH ", ".SS "))}
+    name = re.escape(f"{page.stem}(1)")
+    named = re.compile(rf"{name}, ([A-Z][A-Z ]+)\b|see ([A-Z][A-Z ]+) in {name}")
+    found = {
+        one or other
+        for source in (MAN.parent / "gitlimmat").rglob("*.py")
+        for one, other in named.findall(source.read_text())
+    }
+
+    assert found <= titles
 
 
 def test_the_page_of_the_queue_and_the_readme_tell_the_same_of_what_lands() -> None:

@@ -1,7 +1,7 @@
 """Who the person is that this process works for: what the server vouches for, never the commit.
 
 Layer:  service.
-Source: git-limmat-queue(1), IDENTITY.
+Source: git-limmat-queue(1), WHO SOMEONE IS.
 
 `limmat.queue.identity` names the one source that counts. The others are not looked at, so that a variable
 which means something in one set-up means nothing in another.

@@ -1,7 +1,7 @@
 """What somebody may do who comes through SSH with a key that `git limmat queue shell NAME` belongs to.
 
 Layer:  service.
-Source: git-limmat-queue(1), IDENTITY; git-shell(1); `command=` in sshd(8).
+Source: git-limmat-queue(1), WHO SOMEONE IS; git-shell(1); `command=` in sshd(8).
 
 Fetching, pushing and the commands of the queue; nothing else of git limmat, and no option that names a
 program or a file of the server.
