@@ -16,7 +16,7 @@ from gitlimmat.queue.events import QUEUE, Conflicted, JobEnded, Kind, RunOutcome
 from gitlimmat.queue.explain import explain, explain_all
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import End, Facts, Land, Note, Snapshot, Start
-from gitlimmat.queue.state import Change, Forge, Queue
+from gitlimmat.queue.state import Change, Forge, Job, Queue
 
 
 def said(where: World, number: int) -> str:
@@ -239,6 +239,35 @@ def test_the_first_change_is_explained(setup: dict[str, int], act: Act, text: st
     base = known.base[:12] if known is not None else ""
 
     assert said(where, 1) == text.format(run=run, merge=merge, tip=tip, base=base)
+
+
+def test_a_failure_names_the_commits_it_is_of() -> None:
+    """With limmat.queue.everyCommit a merge may pass, and a commit of it fail."""
+    where = world()
+    run = start(where)
+    merge, *others = where.merges[run], *(letter * 40 for letter in "abcd")
+
+    def failed(*places: tuple[str, str]) -> str:
+        change = where.changes[1]
+        told = replace(
+            change.runs[0],
+            outcome=RunOutcome.FAILED,
+            jobs=tuple(
+                Job(test=test, commit=commit, outcome=Outcome.PASSED if test == "ok" else Outcome.FAILED)
+                for commit, test in places
+            ),
+        )
+        snapshot = where.snapshot()
+        changes = {**snapshot.changes, 1: replace(change, runs=(told,))}
+        return explain(changes[1], replace(snapshot, changes=changes), where.rules, where.now)
+
+    m, a, b, c = (each[:12] for each in (merge, *others[:3]))
+    said = failed((others[0], "unit"), (merge, "ok"))
+    assert said == f"failed test unit on commit {a} (merge {m}, run {run}); push a new head or retry"
+    said = failed((others[0], "unit"), (others[0], "lint"), (merge, "lint"))
+    assert said.startswith(f"failed tests unit, lint on commit {a} and test lint on merge {m} (run {run});")
+    said = failed(*((each, "unit") for each in (*others, merge)))
+    assert f"test unit on commit {b} and test unit on commit {c} and on 2 more (merge {m}, " in said
 
 
 def test_what_is_built_on_another_says_so() -> None:

@@ -8,7 +8,7 @@ after its number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import msgspec
@@ -22,7 +22,9 @@ from gitlimmat.queue.phrase import because, branch, numbers, one_line, others, r
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, Land, Note, Snapshot, Start
-from gitlimmat.queue.state import Change, Closing, Conflict, Forge, Run
+from gitlimmat.queue.state import Change, Closing, Conflict, Forge, Job, Run
+
+_MOST_COMMITS = 3
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,14 +259,28 @@ def _blamed(change: Change) -> str:
     if auto.outcome is RunOutcome.TIMED_OUT:
         limit = span(auto.deadline - auto.started)
         return f"was not tested within {limit} on {what}; push a new head or retry"
-    failed = dict.fromkeys(job.test for job in auto.jobs if job.outcome.value == str(auto.outcome))
+    failed = [job for job in auto.jobs if job.outcome.value == str(auto.outcome)]
     if auto.outcome is RunOutcome.FAILED and failed:
-        word = "test" if len(failed) == 1 else "tests"
-        return f"failed {word} {', '.join(failed)} on {what}; push a new head or retry"
+        return f"failed {_failures(auto, failed)}; push a new head or retry"
     if auto.outcome is RunOutcome.FAILED:
         return f"failed on {what}{because(auto.reason)}; push a new head or retry"
-    why = auto.reason or ", ".join(f"{test} errored" for test in failed)
+    why = auto.reason or ", ".join(dict.fromkeys(f"{job.test} errored" for job in failed))
     return f"could not be tested on {what}{because(why)}; push a new head or retry"
+
+
+def _failures(run: Run, failed: Sequence[Job]) -> str:
+    """Say which tests failed on which commits of a run."""
+    by_commit: dict[str, dict[str, None]] = {}
+    for job in failed:
+        by_commit.setdefault(job.commit, {})[job.test] = None
+    said = []
+    for commit, tests in list(by_commit.items())[:_MOST_COMMITS]:
+        kind = "merge" if commit == run.merge else "commit"
+        said.append(f"{'test' if len(tests) == 1 else 'tests'} {', '.join(tests)} on {kind} {short(commit)}")
+    more = len(by_commit) - len(said)
+    said += [f"on {more} more"] if more else []
+    merge = "" if run.merge in list(by_commit)[:_MOST_COMMITS] else f"merge {short(run.merge)}, "
+    return f"{' and '.join(said)} ({merge}run {run.run})"
 
 
 def _awaited(change: Change, ahead: Outlook) -> str:
