@@ -43,7 +43,7 @@ from gitlimmat.queue.events import (
 from gitlimmat.queue.fold import fold_change, fold_queue
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import Action, End, Facts, Land, Note, Snapshot, Start
+from gitlimmat.queue.snapshot import Action, Broken, End, Facts, Lack, Land, Note, Snapshot, Start
 from gitlimmat.queue.state import UNROLLED, Change, Forge, Queue, Status
 
 MAIN = "refs/heads/main"
@@ -107,7 +107,7 @@ class World:
                 for tip in self.tips.values()
                 if self.clashes(each.head, tip)
             ),
-            broken=dict(self.broken),
+            broken={place: Broken(lack=Lack.SENSE, said=said) for place, said in self.broken.items()},
         )
         return Snapshot(changes=dict(self.changes), queue=self.queue, facts=facts)
 

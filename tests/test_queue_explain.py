@@ -15,7 +15,7 @@ from gitlimmat.queue.estimate import estimate
 from gitlimmat.queue.events import QUEUE, Conflicted, JobEnded, Kind, RunOutcome
 from gitlimmat.queue.explain import explain, explain_all
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import End, Facts, Land, Note, Snapshot, Start
+from gitlimmat.queue.snapshot import Broken, End, Facts, Lack, Land, Note, Snapshot, Start
 from gitlimmat.queue.state import Change, Forge, Job, Queue
 
 
@@ -268,6 +268,35 @@ def test_a_failure_names_the_commits_it_is_of() -> None:
     assert said.startswith(f"failed tests unit, lint on commit {a} and test lint on merge {m} (run {run});")
     said = failed(*((each, "unit") for each in (*others, merge)))
     assert f"test unit on commit {b} and test unit on commit {c} and on 2 more (merge {m}, " in said
+
+
+@pytest.mark.parametrize(
+    ("lack", "text"),
+    [
+        (Lack.FILE, "there is no limmat.toml on main; {admin} adds it {repair}"),
+        (Lack.SENSE, "limmat.toml on main does not parse: it says; {admin} repairs it {repair}"),
+        (Lack.DEFAULT, "no test in limmat.toml on main runs by default; {admin} repairs that {repair}"),
+        (
+            Lack.MATCH,
+            "it says in limmat.toml on main, and limmat.queue.test asks for it; "
+            "who runs the server can change that setting",
+        ),
+        (Lack.OBJECT, "limmat.toml on main cannot be read: it says"),
+    ],
+)
+def test_what_keeps_tests_from_being_known_is_told_with_its_cure(lack: Lack, text: str) -> None:
+    """Each kind has its own; a try that waits for the same says so, too."""
+    where = world()
+    where.unapprove(2)
+    where.want_try(2)
+    snapshot = where.snapshot()
+    facts = replace(snapshot.facts, broken={MAIN: Broken(lack=lack, said="it\nsays")})
+    told = text.format(admin="an admin lets the change that", repair="land, by approving it with --repair")
+
+    said = explain_all(replace(snapshot, facts=facts), where.rules, where.now)
+
+    assert said[1] == f"waits: {told}"
+    assert said[2].endswith(f"; its try waits: {told}")
 
 
 def test_what_is_built_on_another_says_so() -> None:

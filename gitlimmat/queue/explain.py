@@ -21,7 +21,7 @@ from gitlimmat.queue.order import in_order, yielding
 from gitlimmat.queue.phrase import because, branch, numbers, one_line, others, run_of, short, span
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import Action, Land, Note, Snapshot, Start
+from gitlimmat.queue.snapshot import Action, Broken, Lack, Land, Note, Snapshot, Start
 from gitlimmat.queue.state import Change, Closing, Conflict, Forge, Job, Run
 
 _MOST_COMMITS = 3
@@ -218,12 +218,8 @@ def _held(change: Change, reason: Hold, ahead: Outlook) -> str:
         case Hold.CONFLICT:
             return _conflict(change, ahead)
         case Hold.BROKEN:
-            said = one_line(broken(change.target, snapshot, _base(change, snapshot, ahead.at_work)))
-            place = branch(change.target)
-            return (
-                f"waits: limmat.toml on {place} does not parse: {said};"
-                " an admin lets the change that repairs it land, by approving it with --repair"
-            )
+            base = _base(change, snapshot, ahead.at_work)
+            return f"waits: {_broken(change, broken(change.target, snapshot, base))}"
         case Hold.PAUSED:
             paused = snapshot.queue.paused
             return f"waits: {_paused(paused) if paused is not None else 'the queue is paused'}"
@@ -231,6 +227,26 @@ def _held(change: Change, reason: Hold, ahead: Outlook) -> str:
             closing = snapshot.queue.closing(change.target)
             return f"waits: {_closed(change, closing) if closing is not None else 'the tree is closed'}"
     assert_never(reason)
+
+
+def _broken(change: Change, found: Broken | None) -> str:
+    """Say why nobody can tell which tests are to be run, and who can do what about it."""
+    place = branch(change.target)
+    cure = "an admin lets the change that {} land, by approving it with --repair"
+    match found.lack if found is not None else None:
+        case Lack.FILE:
+            return f"there is no limmat.toml on {place}; {cure.format('adds it')}"
+        case Lack.DEFAULT:
+            return f"no test in limmat.toml on {place} runs by default; {cure.format('repairs that')}"
+        case Lack.MATCH if found is not None:
+            return (
+                f"{one_line(found.said)} in limmat.toml on {place}, and limmat.queue.test asks for it;"
+                " who runs the server can change that setting"
+            )
+        case Lack.OBJECT if found is not None:
+            return f"limmat.toml on {place} cannot be read: {one_line(found.said)}"
+    said = f": {one_line(found.said)}" if found is not None else ""
+    return f"limmat.toml on {place} does not parse{said}; {cure.format('repairs it')}"
 
 
 def _paused(paused: Closing) -> str:
@@ -339,7 +355,10 @@ def _awaited_try(change: Change, ahead: Outlook) -> str:
         case Hold.CONFLICT:
             return f"; its try waits, as it conflicts with {short(try_base(change, ahead.snapshot))}"
         case Hold.BROKEN:
-            return f"; its try waits, as limmat.toml on {place} does not parse"
+            is_tip = try_base(change, ahead.snapshot) == ahead.snapshot.facts.tips.get(change.target)
+            target = change.target if is_tip else ""
+            found = broken(target, ahead.snapshot, try_base(change, ahead.snapshot))
+            return f"; its try waits: {_broken(change, found)}"
         case Hold.PAUSED:
             return "; its try waits, as the queue is paused"
     return f"; its try waits for {place}"

@@ -12,7 +12,7 @@ import msgspec
 
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import Snapshot
+from gitlimmat.queue.snapshot import Broken, Snapshot
 from gitlimmat.queue.state import Change, Forge, Run
 
 BAD = {RunOutcome.FAILED, RunOutcome.ERRORED, RunOutcome.TIMED_OUT}
@@ -142,10 +142,10 @@ def _is_recorded(change: Change, base: str) -> bool:
     return known is not None and (known.head, known.base) == (change.head, base)
 
 
-def broken(target: str, snapshot: Snapshot, base: str) -> str:
-    """Return what is wrong with the tests of `base`; empty when nothing is."""
-    said = snapshot.facts.broken
-    return said.get(base, "") or said.get(target, "")
+def broken(target: str, snapshot: Snapshot, base: str) -> Broken | None:
+    """Return what is wrong with the tests of `base`; None when nothing is."""
+    found = snapshot.facts.broken
+    return found.get(base) or found.get(target)
 
 
 def suspected(change: Change, ground: Ground) -> Run | None:

@@ -6,11 +6,29 @@ Layer:  pure. May import model and errors.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
 from gitlimmat.queue.events import Kind, Member, RunOutcome
 from gitlimmat.queue.state import Change, Queue
+
+
+class Lack(StrEnum):
+    """Why nobody can say which tests a commit has."""
+
+    FILE = "file"  # there is no limmat.toml
+    SENSE = "sense"  # it cannot be used
+    DEFAULT = "default"  # none of its tests runs by default
+    MATCH = "match"  # none is what the settings of the queue ask for
+    OBJECT = "object"  # git cannot read it
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with the tests of a commit, and how that is said where it was found."""
+
+    lack: Lack
+    said: str
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,14 +37,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     `tips` has the commit of each target that exists. `contained` names changes whose head, not by us, is in
     their target already; `merged` names runs whose merge is. `conflicts` has (head, base) that do not merge.
     `came_with` has the runs of others that have brought what is contained, by change, where it were these.
-    `broken` says by target, or by the commit that a run would be built on, what is wrong with its tests.
+    `broken` has by target, or by the commit that a run would be built on, what is wrong with its tests.
     """
 
     tips: Mapping[str, str] = {}
     contained: frozenset[int] = frozenset()
     merged: frozenset[str] = frozenset()
     conflicts: frozenset[tuple[str, str]] = frozenset()
-    broken: Mapping[str, str] = {}
+    broken: Mapping[str, Broken] = {}
     came_with: Mapping[int, str] = {}
 
 

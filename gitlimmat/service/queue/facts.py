@@ -17,7 +17,7 @@ from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.rules import Rules
-from gitlimmat.queue.snapshot import Facts
+from gitlimmat.queue.snapshot import Broken, Facts
 from gitlimmat.queue.state import Change, Forge, Run
 from gitlimmat.service.queue.origin import Origins
 from gitlimmat.service.queue.suite import Suites
@@ -42,7 +42,7 @@ class FactReader:
         self._warned: set[str] = set()
         self._histories: dict[str, Ancestry] = {}
         self._origins = Origins(repository)
-        self._broken: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._broken: dict[tuple[str, tuple[str, ...]], Broken | None] = {}
 
     def read(
         self, loaded: Loaded, rules: Rules, blocked: AbstractSet[tuple[str, str]] = frozenset()
@@ -103,7 +103,7 @@ class FactReader:
     def _has(self, target: str, oid: str) -> bool:
         return self._histories[target].has(oid)
 
-    def _faults(self, changes: Iterable[Change], tips: dict[str, str], rules: Rules) -> dict[str, str]:
+    def _faults(self, changes: Iterable[Change], tips: dict[str, str], rules: Rules) -> dict[str, Broken]:
         """Return what is wrong with the tests of targets by their name, and of other bases by their id.
 
         A try on a commit that someone has named is not kept waiting for what will not change: it fails.
@@ -117,11 +117,9 @@ class FactReader:
         found = {}
         for name, commit in bases.items():
             key = (commit, rules.tests)
-            fault = before.get(key)
-            if fault is None:
-                fault = self._suites.fault(commit, rules.tests)
+            fault = before[key] if key in before else self._suites.broken(commit, rules.tests)
             self._broken[key] = fault
-            if fault:
+            if fault is not None:
                 found[name] = fault
         return found
 

@@ -22,9 +22,14 @@ from gitlimmat.errors import ConfigError, LimmatError
 from gitlimmat.git.objects import MODE_EXECUTABLE, MODE_FILE, list_tree, read_blob, read_commit, read_tree
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Test
+from gitlimmat.queue.snapshot import Broken, Lack
 from gitlimmat.service.configfile import CONFIG_NAMES, ConfigFile
 
 _FILES = (MODE_FILE, MODE_EXECUTABLE)
+
+
+class NoSuiteError(ConfigError):
+    """A commit has no config file."""
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,15 +88,28 @@ class Suites:
             entry = entries.get(name.encode())
             if entry is not None and entry.mode in _FILES:
                 return Suite(name=name, blob=entry.oid, tree=tree, config=self._config(name, entry.oid))
-        raise ConfigError("it has no 'limmat.toml'", hint="only tests that are committed can be run")
+        raise NoSuiteError("it has no 'limmat.toml'", hint="only tests that are committed can be run")
 
     def fault(self, commit: str, patterns: Sequence[str]) -> str:
         """Return what is wrong with the tests of a commit; empty when they can be run."""
+        broken = self.broken(commit, patterns)
+        return broken.said if broken is not None else ""
+
+    def broken(self, commit: str, patterns: Sequence[str]) -> Broken | None:
+        """Return what is wrong with the tests of a commit, by its kind; None when they can be run."""
         try:
-            self.at(commit).choose(patterns)
+            suite = self.at(commit)
+        except NoSuiteError as error:
+            return Broken(lack=Lack.FILE, said=explain(error))
+        except ConfigError as error:
+            return Broken(lack=Lack.SENSE, said=explain(error))
         except LimmatError as error:
-            return explain(error)
-        return ""
+            return Broken(lack=Lack.OBJECT, said=explain(error))
+        try:
+            suite.choose(patterns)
+        except ConfigError as error:
+            return Broken(lack=Lack.MATCH if patterns else Lack.DEFAULT, said=explain(error))
+        return None
 
     def keep(self, blobs: Sequence[str]) -> None:
         """Forget all files but these."""
