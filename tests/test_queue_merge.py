@@ -14,7 +14,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gitlimmat.errors import GitError
-from gitlimmat.git.merge import AlreadyMerged, Conflict, Merged, MergeSpec, Way, make_merge, quote_path
+from gitlimmat.git.merge import (
+    AlreadyMerged,
+    Conflict,
+    Merged,
+    MergeSpec,
+    Way,
+    find_conflict,
+    make_merge,
+    quote_path,
+)
 from gitlimmat.git.objects import ObjectBatch
 from gitlimmat.git.process import git_at
 from gitlimmat.git.repository import Repository, find_repository
@@ -30,9 +39,16 @@ Made = Merged | Conflict | AlreadyMerged
 
 
 def merge(repo: Repo, base: str, *heads: str, way: Way = Way.MERGE, binary: str = "git") -> Made:
-    """Merge branches as the queue does."""
-    repository = find_repository(repo.path, binary=binary)
-    return make_merge(repository, spec_of(repo, base, *heads, way=way))
+    """Merge branches as the queue does; whether one merges can be asked beforehand, and leaves nothing."""
+    repository, spec = find_repository(repo.path, binary=binary), spec_of(repo, base, *heads, way=way)
+    if len(heads) != 1:
+        return make_merge(repository, spec)
+    before = repo.git("count-objects", "-v")
+    conflict = find_conflict(repository, spec)
+    assert repo.git("count-objects", "-v") == before
+    made = make_merge(repository, spec)
+    assert conflict == (made if isinstance(made, Conflict) else None)
+    return made
 
 
 def spec_of(repo: Repo, base: str, *heads: str, way: Way = Way.MERGE) -> MergeSpec:

@@ -110,6 +110,16 @@ def make_merge(
     return made
 
 
+def find_conflict(repository: Repository, spec: MergeSpec) -> Conflict | None:
+    """Return why one head cannot be merged, None when it can. Nothing is written.
+
+    Raises: GitError when git fails, for a reason that is not the head's, or has no more time.
+    """
+    with Scratch(repository, spec.base) as scratch:
+        made = _make(repository, scratch, spec)
+    return made if isinstance(made, Conflict) else None
+
+
 def _make(repository: Repository, scratch: Scratch, spec: MergeSpec) -> _Made:
     match spec.way:
         case Way.MERGE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ class Git(msgspec.Struct, frozen=True):
     directory: Path
     environment: Mapping[str, str]
     prefix: tuple[str, ...] = ()
+    deadline: float | None = None
 
     def at(self, directory: Path) -> Git:
         """Return the same git working in another directory."""
@@ -36,6 +38,10 @@ class Git(msgspec.Struct, frozen=True):
     def with_options(self, *options: str) -> Git:
         """Return the same git with `options` before every subcommand."""
         return msgspec.structs.replace(self, prefix=(*self.prefix, *options))
+
+    def within(self, seconds: float) -> Git:
+        """Return the same git, whose runs by `call`, `text` and `run` are killed so many seconds from now."""
+        return msgspec.structs.replace(self, deadline=time.monotonic() + seconds)
 
     def call(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> bytes:
         """Run `git <arguments>` and return its standard output.
@@ -128,8 +134,9 @@ class Git(msgspec.Struct, frozen=True):
     ) -> subprocess.CompletedProcess[bytes]:
         """Run `git <arguments>` to its end whatever its status.
 
-        Raises: GitError when git cannot be started at all.
+        Raises: GitError when git cannot be started at all, or has no more time.
         """
+        left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
         try:
             return subprocess.run(
                 [self.binary, *self.prefix, *arguments],
@@ -139,7 +146,10 @@ class Git(msgspec.Struct, frozen=True):
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
                 check=False,
+                timeout=left,
             )
+        except subprocess.TimeoutExpired as error:
+            raise GitError(f"git {arguments[0]} has taken too long") from error
         except OSError as error:
             raise _cannot_start(self, error) from error
 

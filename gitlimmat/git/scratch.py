@@ -150,7 +150,8 @@ class Scratch:
         if shallow.exists():
             shutil.copyfile(shallow, git_dir / "shallow")
         git = self._repository.git
-        self.git = Git(git.binary, tree, _sealed(git.environment, git_dir, tree))
+        sealed = _sealed(git.environment, git_dir, tree)
+        self.git = Git(git.binary, tree, sealed, deadline=git.deadline)
         self._write_attributes(tree)
 
     def _write_attributes(self, tree: Path) -> None:
