@@ -20,6 +20,7 @@ from gitlimmat.queue.events import (
     RunStarted,
 )
 from gitlimmat.service.project import open_server
+from gitlimmat.service.queue.facts import Findings
 from gitlimmat.service.queue.session import QueueSession, open_queue
 from gitlimmat.service.request import Request
 from gitlimmat.store.timeline import Addition
@@ -129,9 +130,15 @@ class QueueRepo:
         )
         self.add(number, ended)
 
-    def serve(self, *, address: str = "127.0.0.1:0", hostname: str | None = None) -> Served:
-        """Serve its pages."""
-        pages = open_pages(open_server(Request(repo=[self.server.path]), self._warn))
+    def serve(
+        self,
+        *,
+        address: str = "127.0.0.1:0",
+        hostname: str | None = None,
+        findings: Findings | None = None,
+    ) -> Served:
+        """Serve its pages, with what a daemon in this process has found out."""
+        pages = open_pages(open_server(Request(repo=[self.server.path]), self._warn), findings)
         return Served([], pages=pages, address=address, hostname=hostname)
 
     def _warn(self, message: str) -> None:

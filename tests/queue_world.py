@@ -73,6 +73,8 @@ class World:
         self.bad: set[str] = set()
         self.bad_together: set[frozenset[str]] = set()
         self.conflicts: set[frozenset[str]] = set()
+        self.ahead: set[tuple[str, str]] = set()
+        self.brought: set[tuple[str, str]] = set()
         self.broken: dict[str, str] = {}
         self.starts: dict[str, Start] = {}
         self.merges: dict[str, str] = {}
@@ -102,11 +104,10 @@ class World:
                 and merge in self.ancestors(self.tips[self.starts[run].target])
             ),
             conflicts=frozenset(
-                (each.head, tip)
-                for each in open_changes
-                for tip in self.tips.values()
-                if self.clashes(each.head, tip)
+                {(each.conflict.head, each.conflict.base) for each in open_changes if each.conflict}
+                | {pair for pair in self.ahead if pair[1] not in self.tips.values()}
             ),
+            brought=frozenset(self.brought),
             broken={place: Broken(lack=Lack.SENSE, said=said) for place, said in self.broken.items()},
         )
         return Snapshot(changes=dict(self.changes), queue=self.queue, facts=facts)
@@ -293,7 +294,9 @@ class World:
         merge = action.base
         kept: list[Member] = []
         for member in action.members:
-            if self.clashes(member.head, action.base):
+            if self.clashes(member.head, action.base) and action.after:
+                self.ahead.add((member.head, action.base))
+            elif self.clashes(member.head, action.base):
                 conflict = Conflicted(actor=QUEUE, at=self.now, head=member.head, base=action.base)
                 todo.append(lambda number=member.change, event=conflict: self.tell(number, event))  # type: ignore[misc]
             elif not self.clashes(member.head, merge):

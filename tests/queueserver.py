@@ -19,7 +19,9 @@ from gitlimmat.queue.state import Change
 from gitlimmat.service.logfile import Log
 from gitlimmat.service.project import open_server
 from gitlimmat.service.queue.daemon import Daemon
+from gitlimmat.service.queue.facts import Findings
 from gitlimmat.service.queue.session import QueueSession, open_queue, poke, submit
+from gitlimmat.service.queue.view import open_view
 from gitlimmat.service.request import Request
 from gitlimmat.service.session import run_loop
 from gitlimmat.store.timeline import Addition, head_ref
@@ -37,6 +39,7 @@ class Server:
         self.lines: list[str] = []
         self.warnings: list[str] = []
         self.git_binary: str | None = None
+        self.findings = Findings()
         for key in ("admin", "reviewer", "tryer"):
             self.set(key, "root" if key == "admin" else "ann")
 
@@ -114,6 +117,11 @@ class Server:
             type(event).__name__ for entry in self.session.timelines.entries(number) for event in entry.events
         ]
 
+    def explained(self, number: int) -> str:
+        """Return what someone is told who asks in another process why a change is not landing."""
+        view = open_view(find_repository(self.bare.path), self.warnings.append, time.time())
+        return view.explanations()[number]
+
     @property
     def tip(self) -> str:
         """The commit that main is at."""
@@ -124,7 +132,9 @@ class Server:
         request = Request(repo=[self.bare.path], git_binary=self.git_binary)
         project = open_server(request, self.warnings.append)
         log = Log(self.bare.path / "daemon.log", self.warnings.append)
-        return Daemon(project, say=self.lines.append, warn=self.warnings.append, log=log)
+        return Daemon(
+            project, say=self.lines.append, warn=self.warnings.append, log=log, findings=self.findings
+        )
 
     def serve(self) -> None:
         """Do what there is to do."""

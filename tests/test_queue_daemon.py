@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from conftest import Repo
 from queueserver import MAIN, PASSING, Server, make_server
@@ -174,7 +176,7 @@ def test_settings_are_read_again_and_a_bad_one_changes_nothing(server: Server) -
 
 def test_a_conflict_with_what_is_ahead_is_told_when_that_has_landed(server: Server, tmp_path: Path) -> None:
     """Until then it says nothing about the target; after it nobody would ask again."""
-    server.set("depth", "2")
+    server.set("depth", "3")
     gate = tmp_path / "gate"
     waiting = f'[[tests]]\nname = "unit"\ncommand = "until test -e {gate}; do sleep 0.01; done"\n'
     server.base(waiting, file="one\n")
@@ -186,6 +188,11 @@ def test_a_conflict_with_what_is_ahead_is_told_when_that_has_landed(server: Serv
     def act() -> None:
         wait_until(lambda: server.state(third).auto is not None)
         assert server.events(second).count("Conflicted") == 0
+        run = server.state(third).runs[0].run
+        assert server.explained(second) == (
+            f"is next in line, to be tested on top of run {run} of #3 if it merges with that, else after it"
+        )
+        wait_until(lambda: len(server.findings.ahead) == 2)
         server.tell(third, Cancel())
         gate.touch()
         wait_until(lambda: server.state(second).status is Status.CONFLICT)
@@ -196,7 +203,7 @@ def test_a_conflict_with_what_is_ahead_is_told_when_that_has_landed(server: Serv
 
 
 def test_a_conflict_is_told_once_and_gone_with_a_new_head(server: Server) -> None:
-    """It names the paths, and stops nobody else."""
+    """It names the paths, and stops nobody else; that the target moves on is no news."""
     server.base(PASSING, file="one\n")
     first = server.change("first", file="two\n")
     second = server.change("second", "main", file="three\n")
@@ -208,7 +215,9 @@ def test_a_conflict_is_told_once_and_gone_with_a_new_head(server: Server) -> Non
     assert change.status is Status.CONFLICT
     assert change.conflict is not None
     assert change.conflict.paths == ("file",)
-    assert server.events(second).count("Conflicted") == 1
+    assert server.events(second).count("Conflicted") == 2
+    assert change.conflict.base == server.tip
+    assert server.explained(second) == f"conflicts with main at {server.tip[:12]} in file; rebase it and push"
     assert len([key for key in change.notices if key.startswith("conflict:")]) == 1
     assert [server.state(number).forge for number in (first, third)] == [Forge.LANDED] * 2
 
@@ -478,17 +487,104 @@ def test_who_conflicts_is_left_out_of_a_batch_and_told(server: Server) -> None:
     server.base(PASSING, file="one\n")
     server.set("batch", "3")
     bad = server.change("bad-one", file="two\n")
+    server.approve(bad)
     server.repo.git("checkout", "-q", "main")
     server.repo.commit("other", file="three\n")
     server.repo.git("push", "-q", str(server.bare.path), "main:main")
     good = [server.change(f"c{place}", "main", **{f"f{place}": "x"}) for place in range(2)]
-    server.approve(bad, *good)
+    server.approve(*good)
 
     server.serve()
 
     assert server.state(bad).status is Status.CONFLICT
-    assert server.events(bad).count("Conflicted") == 1
+    assert server.events(bad) == ["Opened", "Approved", "Conflicted", "Notice", "Conflicted"]
     assert len({server.state(number).landed_by for number in good}) == 1
+
+
+def test_a_try_of_what_is_known_to_conflict_ends(server: Server) -> None:
+    """Also when the daemon has found the conflict by itself, and with another tip than at first."""
+    server.base(PASSING, file="one\n")
+    first = server.change("first", file="two\n")
+    second = server.change("second", "main", file="three\n")
+    third = server.change("third", "main", other="x")
+    server.approve(first, second, third)
+
+    def act() -> None:
+        wait_until(lambda: server.state(third).forge is Forge.LANDED)
+        for word in (Try(), Try(parent=server.bare.git("rev-parse", "main^"))):
+            server.tell(second, word)
+            wait_until(lambda: server.state(second).wanted_try is None)
+
+    server.serve_while(act)
+
+    assert server.state(second).runs == ()
+
+
+def test_who_merges_is_found_out_while_there_is_nothing_else_to_do(server: Server) -> None:
+    """Nobody has to approve or try a change; what conflicts is told once, what merges is remembered."""
+    server.base(PASSING, file="one\n")
+    numbers = [server.change(f"c{place}", "main", **{f"f{place}": "x"}) for place in range(3)]
+    bad = server.change("bad-one", "main", file="two\n")
+    heads = [server.state(number).head for number in numbers]
+
+    def clean(*heads: str) -> bool:
+        return server.findings.clean == {(head, server.tip) for head in heads}
+
+    def act() -> None:
+        wait_until(lambda: clean(*heads, server.state(bad).head))
+        server.repo.git("checkout", "-q", "main")
+        server.repo.commit("other", file="three\n")
+        server.repo.git("push", "-q", str(server.bare.path), "main:main")
+        server.daemon_hears()
+        wait_until(lambda: "Notice" in server.events(bad))
+        server.approve(numbers[0])
+        wait_until(lambda: server.state(numbers[0]).forge is Forge.LANDED and clean(*heads[1:]))
+
+    server.serve_while(act)
+
+    known = server.state(bad).conflict
+    assert known is not None
+    assert (known.paths, server.events(bad)) == (("file",), ["Opened", "Conflicted", "Notice"])
+    assert all(server.events(number) == ["Opened"] for number in numbers[1:])
+    assert not server.warnings
+
+
+def test_what_conflicts_is_not_approved(server: Server) -> None:
+    """Git is asked there and then, whatever the timeline says, and nothing is stored."""
+    server.base(PASSING, file="one\n")
+    number = server.change("topic", file="two\n")
+    server.repo.git("checkout", "-q", "main")
+    server.repo.commit("other", file="three\n")
+    server.repo.git("push", "-q", str(server.bare.path), "main:main")
+
+    answer = submit(server.session, number, Approve(), Principal(name="ann"), via="cli")
+    said = submit(server.session, number, Comment(text="fine\n@limmat r+"), Principal(name="ann"), via="cli")
+
+    assert (answer.is_refused, answer.reply) == (True, "change 1 conflicts with its target, in 'file'")
+    assert "change 1 conflicts with its target, in 'file'" in said.reply
+    assert server.events(number) == ["Opened", "Commented"]
+
+
+@pytest.mark.parametrize("fault", ["exit 3", "exec cat <{fifo}"])
+def test_an_approval_counts_when_git_does_not_answer(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Whether it merges is found out when it is its turn; nobody waits for ever."""
+    monkeypatch.setattr("gitlimmat.service.queue.mergeability._LIMIT_S", 0.5)
+    os.mkfifo(tmp_path / "fifo")
+    git = tmp_path / "git"
+    fault = fault.format(fifo=tmp_path / "fifo")
+    git.write_text(f'#!/bin/sh\n[ "$1" = merge-tree ] && {fault}\nexec git "$@"\n')
+    git.chmod(0o755)
+    server.base()
+    number = server.change("topic")
+    repository = find_repository(server.bare.path, binary=str(git))
+    session = msgspec.structs.replace(server.session, repository=repository)
+
+    answer = submit(session, number, Approve(), Principal(name="ann"), via="cli")
+
+    assert not answer.is_refused
+    assert server.state(number).is_approved
 
 
 def test_inputs_of_tests_are_those_of_the_target(server: Server) -> None:

@@ -43,12 +43,15 @@ def start(where: World) -> str:
 def agree(where: World) -> None:
     """Each sentence is one, and says of the next step, of approvals and of what is at work what is so."""
     actions = where.plan()
-    starting = {
-        member.change
-        for each in actions
-        if isinstance(each, Start) and each.kind is Kind.AUTO
-        for member in each.members
-    }
+    starting, stacking = (
+        {
+            member.change
+            for each in actions
+            if isinstance(each, Start) and each.kind is Kind.AUTO and bool(each.after) == is_built
+            for member in each.members
+        }
+        for is_built in (False, True)
+    )
     landing = {number for each in actions if isinstance(each, Land) for number in each.changes}
     noted = {each.change for each in actions if isinstance(each, Note)}
     ending = {number for each in actions if isinstance(each, End) for number in each.changes}
@@ -63,11 +66,12 @@ def agree(where: World) -> None:
         assert text
         assert text == " ".join(text.split())
         assert ("is about to be tested" in text) == (number in starting)
+        assert ("if it merges with that, else after it" in text) == (number in stacking)
         assert ("is about to be recorded" in text) == (number in noted)
         if number in landing:
             assert "is about to land" in text
         if text.startswith("is tested as merge"):
-            assert number in at_work - starting
+            assert number in at_work - starting - stacking
         if "is about to end as" in text:
             assert number in ending
         if text.startswith("needs approval"):
@@ -135,6 +139,16 @@ def _conflict_with_run(where: World) -> None:
     where.execute(where.plan()[0])
 
 
+def _first_is_second(where: World) -> None:
+    where.prioritize(2, 1)
+    start(where)
+
+
+def _brought_by_run(where: World) -> None:
+    _first_is_second(where)
+    where.brought.add((where.changes[1].head, where.merges[list(where.starts)[-1]]))
+
+
 def _conflicted_before(where: World) -> None:
     _conflict(where)
     where.conflicts = set()
@@ -180,12 +194,24 @@ SENTENCES: list[tuple[str, dict[str, int], Act, str]] = [
         _cancelled,
         "was cancelled by rita (too slow); a retry or a new approval starts it again",
     ),
+    (
+        "next on what is ahead",
+        {"depth": 2},
+        _first_is_second,
+        "is next in line, to be tested on top of run {run} of #2 if it merges with that, else after it",
+    ),
     ("conflict", {}, _conflict, "conflicts with main at {tip} in a and 2 more; rebase it and push"),
     (
         "conflict with a run",
         {"depth": 2},
         _conflict_with_run,
         "conflicts with run {run} of #2, and waits for what becomes of that",
+    ),
+    (
+        "part of a run",
+        {"depth": 2},
+        _brought_by_run,
+        "comes with run {run} of #2, and waits for what becomes of that",
     ),
     (
         "conflicted before",

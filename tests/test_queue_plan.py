@@ -402,10 +402,12 @@ def test_a_conflict_lets_others_go_on() -> None:
     approved(where, 2)
     where.move_target(MAIN, "theirs")
     where.conflicts = {frozenset((where.changes[1].head, "theirs"))}
+    where.execute(only_start(where))
     assert numbers(only_start(where)) == [2]
     where.finish()
     assert where.changes[1].forge is Forge.OPEN
     where.conflicts = set()
+    where.move_target()
 
     assert numbers(only_start(where)) == [1]
 
@@ -647,19 +649,47 @@ def test_a_try_ends_with_its_head(act: Act, reason: str) -> None:
     assert end == End(run=run, changes=(1,), outcome=RunOutcome.CANCELLED, reason=reason)
 
 
-def test_a_try_of_a_change_that_conflicts_ends_with_that() -> None:
-    """Nobody waits for it, also when the conflict is known."""
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_try_of_a_change_that_conflicts_ends_with_that(is_moved: bool) -> None:
+    """Nobody waits for it, also when the conflict is known, be it with another base."""
     where = world()
     where.open()
     where.move_target(MAIN, "theirs")
     where.conflicts = {frozenset((where.changes[1].head, "theirs"))}
     head, base = where.changes[1].head, where.tips[MAIN]
     where.tell(1, Conflicted(actor=QUEUE, at=where.now, head=head, base=base))
+    if is_moved:
+        where.move_target()
     where.want_try(1)
     where.settle()
 
     assert where.changes[1].wanted_try is None
     assert where.plan() == ()
+
+
+def test_a_try_onto_something_else_outlives_a_conflict_with_the_target() -> None:
+    """That the head does not merge with the target says nothing about the commit that was asked for."""
+    where = world()
+    where.open()
+    before = where.tips[MAIN]
+    where.move_target()
+    where.want_try(1, parent=before)
+    head = where.changes[1].head
+    where.tell(1, Conflicted(actor=QUEUE, at=where.now, head=head, base=where.tips[MAIN]))
+
+    assert (only_start(where).kind, only_start(where).base) == (Kind.TRY, before)
+
+
+def test_a_start_that_has_failed_is_not_planned_again_at_once() -> None:
+    """Nor is a try, until git is to be asked again."""
+    where = world()
+    approved(where, 1)
+    where.open()
+    where.want_try(2)
+    pairs = {(each.head, where.tips[MAIN]) for each in where.changes.values()}
+    seen = where.snapshot()
+
+    assert plan(replace(seen, facts=replace(seen.facts, blocked=frozenset(pairs))), where.rules, 1.0) == ()
 
 
 def test_a_try_that_passed_never_lands() -> None:

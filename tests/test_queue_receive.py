@@ -285,6 +285,24 @@ def test_an_option_that_is_refused_refuses_all_of_it(server: Server, alice: Repo
     assert server.refs() == before
 
 
+def test_what_conflicts_cannot_be_approved_by_an_option(server: Server, alice: Repo) -> None:
+    """It is merged with the target before the approval is taken, be the change new or not."""
+    alice.commit("one", file="mine\n")
+    other = server.clone("other")
+    other.commit("two", file="theirs\n")
+    server.bare.git("fetch", "-q", str(other.path), "HEAD:refs/heads/main")
+    before = server.refs()
+
+    out = push(alice, FOR, by="ada", options=("r+",), status=1)
+
+    assert "push option 'r+': change 1 conflicts with its target, in 'file'" in out
+    assert server.refs() == before
+    push(alice, FOR, by="ada")
+    out = push(alice, FOR, by="ada", options=("r+",), status=1)
+    assert "change 1 conflicts with its target, in 'file'" in out
+    assert not server.change(1).is_approved
+
+
 def test_an_approval_by_option_is_of_the_head_that_is_pushed(server: Server, alice: Repo) -> None:
     """Moving a head takes the approval back, and the option then gives it for the new one."""
     alice.commit("one")

@@ -41,6 +41,7 @@ from gitlimmat.queue.events import (
 from gitlimmat.queue.rules import Identity, Rules
 from gitlimmat.queue.state import Status
 from gitlimmat.service.project import open_server
+from gitlimmat.service.queue.facts import Findings
 from gitlimmat.service.queue.turn import take_turn
 from gitlimmat.service.request import Request
 from gitlimmat.web.queueforms import SECRET_HEADER, read_proxy
@@ -293,6 +294,25 @@ def test_retries_say_why_newest_first(queue: QueueRepo, served: Served) -> None:
     found = served.get("/api/queue/retries").json["retries"]
     assert isinstance(found, list)
     assert [(each["change"], each["what"]) for each in found] == [(second, "retry"), (first, "cancel")]
+
+
+def test_what_the_daemon_has_found_out_is_shown(queue: QueueRepo) -> None:
+    """Who merges is known before anybody approves; that a conflict is gone is, too; else nobody knows."""
+    numbers = [queue.open(title) for title in ("Merges", "Merges again", "Unknown", "Conflicts")]
+    for number in (numbers[1], numbers[3]):
+        queue.add(number, Conflicted(actor=QUEUE, at=1.76e9, head=queue.head(number), base="1" * 40))
+    findings = Findings()
+    findings.clean = frozenset((queue.head(number), queue.root) for number in numbers[:2])
+    served = queue.serve(findings=findings)
+    try:
+        changes = served.get("/api/queue").json["changes"]
+        assert isinstance(changes, list)
+        assert {each["number"]: each["mergeable"] for each in changes} == dict(
+            zip(numbers, (True, True, None, False), strict=True)
+        )
+        assert "<dt>Mergeable</dt><dd>yes</dd>" in served.get(f"/changes/{numbers[0]}").text
+    finally:
+        served.close()
 
 
 def test_a_change_has_its_whole_history(queue: QueueRepo, served: Served) -> None:

@@ -169,6 +169,7 @@ def test_a_change_is_followed_until_it_has_landed(
         page = seen.page
         page.goto(url)
         page.wait_for_selector("td.status:has-text('open')")
+        page.wait_for_selector("td.mergeable:has-text('yes')")
         page.evaluate("window.same = true")
         server.approve(number)
         page.wait_for_selector("td.status:has-text('testing')")

@@ -17,6 +17,7 @@ from gitlimmat.git.scratch import check_can_merge
 from gitlimmat.service.logfile import open_log
 from gitlimmat.service.project import Project, open_server
 from gitlimmat.service.queue.daemon import Daemon, run_daemon
+from gitlimmat.service.queue.facts import Findings
 from gitlimmat.service.request import Request
 
 if TYPE_CHECKING:
@@ -40,18 +41,20 @@ def command(
     project = open_server(options.serving(http_sockaddr=http_sockaddr, hostname=hostname), warn)
     check_can_merge(project.repository.git)
     log = open_log("queue", project.repository.name, warn)
-    pages = _bind(project) if http_sockaddr is not None else None
+    findings = Findings()
+    pages = _bind(project, findings) if http_sockaddr is not None else None
     serve = pages.serve if pages is not None else None
-    run_daemon(Daemon(project, say=_say, warn=warn, log=log, pages=serve), log, once=once)
+    daemon = Daemon(project, say=_say, warn=warn, log=log, pages=serve, findings=findings)
+    run_daemon(daemon, log, once=once)
     return 0
 
 
-def _bind(project: Project) -> QueuePages:
+def _bind(project: Project, findings: Findings) -> QueuePages:
     """Take the address before anything starts."""
     from gitlimmat.web.pages import parse_address
     from gitlimmat.web.queueserve import open_pages
 
-    pages = open_pages(project)
+    pages = open_pages(project, findings)
     pages.bind(parse_address(project.settings.http_sockaddr), project.settings.hostname)
     _say(pages.url)
     return pages

@@ -61,7 +61,7 @@ OfChange = (
 LONGEST_TITLE = 500
 """Characters."""
 
-_UNFINISHED = re.compile(r"(?:WIP|TODO|\[(?:WIP|TODO|DO NOT MERGE)\])(?!\w)", re.IGNORECASE)
+_UNFINISHED = re.compile(r"(?:WIP|TODO)(?!\w)|\[(?:WIP|TODO|DO NOT MERGE)\]", re.IGNORECASE)
 _FIXUP = re.compile(r"(?:fixup|squash|amend)! ")
 
 
@@ -79,7 +79,7 @@ def approve(command: Approve, asking: Asking, change: Change) -> Answer:
     given = change.approval
     is_new = given is None or not change.is_approved or is_stuck(change.auto)
     if given is not None and not is_new and not (command.repair and not given.repair):
-        known = f"change {change.id} is approved already, by {quote(given.by)}; it is {change.status}"
+        known = f"change {change.id} is approved already, by {quote(given.by)}; its status is {change.status}"
         return Answer(events=events, reply="; ".join([known, *_said(events)]))
     approved = Approved(
         actor=asking.name, at=asking.at, via=asking.via, head=change.head, by=by, repair=command.repair
@@ -108,8 +108,9 @@ def _unfit(command: Approve, asking: Asking, change: Change) -> str | None:
             return f"{quote(name)} is no reviewer"
     conflict = change.conflict
     if conflict is not None and (conflict.head, conflict.base) == (change.head, asking.tip):
-        paths = ", ".join(quote(path) for path in conflict.paths[:3])
-        return f"change {change.id} conflicts with its target" + (f", in {paths}" if paths else "")
+        where = ", ".join(quote(path) for path in conflict.paths[:3])
+        why = f", in {where}" if where else f": {quote(conflict.reason)}" if conflict.reason else ""
+        return f"change {change.id} conflicts with its target{why}"
     return None
 
 

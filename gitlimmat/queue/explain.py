@@ -164,9 +164,13 @@ def _at_work(change: Change, work: Work, ahead: Outlook) -> str:
 
 def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
     """Say how it is with a change that waits for nothing but its turn."""
+    stack = ahead.at_work.lane(change.target).stack
     if isinstance(action, Start):
         beside = [member.change for member in action.members if member.change != change.id]
         together = f" together with {numbers(beside)}" if beside else ""
+        if stack:
+            onto = f"on top of {run_of(stack[-1].run)} if it merges with that, else after it"
+            return f"is next in line, to be tested{together} {onto}{_clashed(change)}"
         return f"is about to be tested{together}{_clashed(change)}"
     line = ahead.line.get(change.target, ())
     before = line[: line.index(change.id)] if change.id in line else ()
@@ -179,7 +183,6 @@ def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
     if before:
         polite = ", as it lets others go first" if change.id in ahead.last else ""
         return f"is number {len(before) + 1} in line behind {numbers(before)}{polite}{part}{_clashed(change)}"
-    stack = ahead.at_work.lane(change.target).stack
     after = f" after {run_of(stack[-1].run)}" if stack else ""
     return f"is next in line{after}{part}{_clashed(change)}"
 
@@ -217,6 +220,12 @@ def _held(change: Change, reason: Hold, ahead: Outlook) -> str:
             return _awaited(change, ahead)
         case Hold.CONFLICT:
             return _conflict(change, ahead)
+        case Hold.BROUGHT:
+            stack = ahead.at_work.lane(change.target).stack
+            before = run_of(stack[-1].run) if stack else "a run"
+            return f"comes with {before}, and waits for what becomes of that"
+        case Hold.BLOCKED:
+            return f"could not be merged onto {branch(change.target)} just now, which is tried again"
         case Hold.BROKEN:
             base = _base(change, snapshot, ahead.at_work)
             return f"waits: {_broken(change, broken(change.target, snapshot, base))}"
@@ -352,8 +361,10 @@ def _awaited_try(change: Change, ahead: Outlook) -> str:
     match reason:
         case None:
             return f"; its try waits for one of {ahead.rules.tries} places"
-        case Hold.CONFLICT:
-            return f"; its try waits, as it conflicts with {short(try_base(change, ahead.snapshot))}"
+        case Hold.BLOCKED:
+            return (
+                f"; its try waits, as {short(try_base(change, ahead.snapshot))} could not be merged just now"
+            )
         case Hold.BROKEN:
             is_tip = try_base(change, ahead.snapshot) == ahead.snapshot.facts.tips.get(change.target)
             target = change.target if is_tip else ""

@@ -59,7 +59,7 @@ from gitlimmat.queue.state import (
     TryRequest,
 )
 
-VERSION = 3
+VERSION = 4
 """To be raised when the same events fold into something else: states kept by older ones are stale then."""
 
 _Forge = Opened | HeadMoved | TargetChanged | Retitled | DraftSet | Closed | Reopened | Landed
@@ -286,10 +286,22 @@ def _start(change: Change, event: RunStarted) -> Change | None:
 
 
 def _conflict(change: Change, event: Conflicted) -> Change | None:
+    """A try that was asked for ends with it, unless it is onto something else; who asked hears of it anew."""
     if event.head != change.head:
         return None
-    conflict = Conflict(head=event.head, base=event.base, paths=event.paths, reason=event.reason, at=event.at)
-    return replace(change, conflict=conflict, wanted_try=None)
+    known, wanted = change.conflict, change.wanted_try
+    is_awaited = wanted is not None and wanted.parent in ("", event.base)
+    goes_on = known is not None and known.head == event.head
+    conflict = Conflict(
+        head=event.head,
+        base=event.base,
+        paths=event.paths,
+        reason=event.reason,
+        at=event.at,
+        first=known.first if known is not None and goes_on and not is_awaited else event.base,
+        since=known.since if known is not None and goes_on else event.at,
+    )
+    return replace(change, conflict=conflict, wanted_try=None if is_awaited else wanted)
 
 
 def _retry(change: Change, run: Run, event: RetryRequested) -> Change:

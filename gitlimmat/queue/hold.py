@@ -47,6 +47,8 @@ class Hold(StrEnum):
     BLAMED = "blamed"  # it was tested alone and did not pass
     AWAITED = "awaited"  # it did not pass on what has yet to land, which may be the fault of that
     CONFLICT = "conflict"
+    BROUGHT = "brought"  # what is to land before it has its head
+    BLOCKED = "blocked"  # it could not be merged just now, for a reason that is not its own
     BROKEN = "broken"  # the tests of what it would be merged onto cannot be read
     PAUSED = "paused"
     TREE_CLOSED = "tree closed"
@@ -94,6 +96,10 @@ def _unfit(change: Change, snapshot: Snapshot, base: str) -> Hold | None:
     """Return whether it does not fit `base`."""
     if is_conflicting(change, snapshot, base):
         return Hold.CONFLICT
+    if (change.head, base) in snapshot.facts.brought:
+        return Hold.BROUGHT
+    if (change.head, base) in snapshot.facts.blocked:
+        return Hold.BLOCKED
     if change.approval is not None and change.approval.repair:
         return None
     return Hold.BROKEN if broken(change.target, snapshot, base) else None
@@ -109,15 +115,15 @@ def _shut(change: Change, snapshot: Snapshot) -> Hold | None:
 def try_hold(change: Change, snapshot: Snapshot, rules: Rules) -> Hold | None:
     """Return why a try that is wanted cannot start now; None when it can, once there is room.
 
-    One of a change that is known to conflict starts, so that it ends with that and nobody waits for it.
+    One of a change that conflicts starts, so that it ends with that and nobody waits for it.
     """
     base = try_base(change, snapshot)
     if change.forge is not Forge.OPEN or change.wanted_try is None or change.wanted_try.head != change.head:
         return Hold.CLOSED
     if change.target not in rules.targets or not base:
         return Hold.NO_TARGET
-    if is_conflicting(change, snapshot, base) and not _is_recorded(change, base):
-        return Hold.CONFLICT
+    if (change.head, base) in snapshot.facts.blocked:
+        return Hold.BLOCKED
     is_tip = base == snapshot.facts.tips.get(change.target)
     if broken(change.target if is_tip else "", snapshot, base):
         return Hold.BROKEN
@@ -134,10 +140,6 @@ def is_conflicting(change: Change, snapshot: Snapshot, base: str) -> bool:
     """Return whether the head cannot be merged onto `base`, as git says or as a merge has shown."""
     if (change.head, base) in snapshot.facts.conflicts:
         return True
-    return _is_recorded(change, base)
-
-
-def _is_recorded(change: Change, base: str) -> bool:
     known = change.conflict
     return known is not None and (known.head, known.base) == (change.head, base)
 

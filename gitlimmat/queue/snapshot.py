@@ -36,6 +36,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `tips` has the commit of each target that exists. `contained` names changes whose head, not by us, is in
     their target already; `merged` names runs whose merge is. `conflicts` has (head, base) that do not merge.
+    `blocked` has (head, base) that could not be merged for a reason that is not theirs, and wait for another
+    attempt; `clean` those that are known to merge, and `brought` those where the base has the head already.
     `came_with` has the runs of others that have brought what is contained, by change, where it were these.
     `broken` has by target, or by the commit that a run would be built on, what is wrong with its tests.
     """
@@ -44,6 +46,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     contained: frozenset[int] = frozenset()
     merged: frozenset[str] = frozenset()
     conflicts: frozenset[tuple[str, str]] = frozenset()
+    blocked: frozenset[tuple[str, str]] = frozenset()
+    clean: frozenset[tuple[str, str]] = frozenset()
+    brought: frozenset[tuple[str, str]] = frozenset()
     broken: Mapping[str, Broken] = {}
     came_with: Mapping[int, str] = {}
 

@@ -126,13 +126,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
-    """That `head` cannot be merged onto `base`."""
+    """That `head` cannot be merged onto `base`.
+
+    `since` says when that began, and `first` of which base it was told: a target that moves on is no news.
+    """
 
     head: str
     base: str
     paths: tuple[str, ...]
     reason: str
     at: float
+    first: str = ""
+    since: float = 0.0
 
 
 class Comment(msgspec.Struct, frozen=True, kw_only=True):

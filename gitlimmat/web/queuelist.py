@@ -214,6 +214,8 @@ def mergeable(snapshot: Snapshot, change: Change) -> str:
     if change.forge is not Forge.OPEN:
         return ""
     tip = snapshot.facts.tips.get(change.target, "")
+    if (change.head, tip) in snapshot.facts.clean:
+        return "yes"
     if (change.head, tip) in snapshot.facts.conflicts:
         return "no"
     if change.conflict is not None and change.conflict.head == change.head:
@@ -294,7 +296,7 @@ def _since(change: Change, status: Status) -> tuple[float, bool]:
     if run is not None:
         return (run.started, True) if run.ended is None else (run.ended, False)
     if status is Status.CONFLICT and change.conflict is not None:
-        return change.conflict.at, False
+        return change.conflict.since, False
     if status is Status.APPROVED and approval is not None:
         return approval.at, False
     return (change.opened if status in (Status.OPEN, Status.DRAFT) else change.updated), False

@@ -17,6 +17,7 @@ import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.service.project import Project
+from gitlimmat.service.queue.facts import Findings
 from gitlimmat.service.queue.session import open_queue
 from gitlimmat.web.pages import Pages
 from gitlimmat.web.queueforms import read_proxy
@@ -49,17 +50,19 @@ class QueuePages(Pages):
             self.view.board.say("following", None)
 
 
-def open_pages(project: Project) -> QueuePages:
+def open_pages(project: Project, findings: Findings | None = None) -> QueuePages:
     """Return the pages of a server's queue, not yet bound to an address. They have a handle of their own.
+
+    `findings` are those of the daemon, where that is in this process.
 
     Raises: LimmatError when the settings of the queue or of its pages cannot be used.
     """
-    return QueuePages(open_view(project))
+    return QueuePages(open_view(project, findings))
 
 
-def open_view(project: Project) -> QueueView:
+def open_view(project: Project, findings: Findings | None = None) -> QueueView:
     """Return what is shown of a server's queue, before the first look. Raises: LimmatError, as above."""
     repository = msgspec.structs.replace(project.repository)  # with a handle of its own
     session = open_queue(repository, project.warn)
     read_proxy(session.rules)
-    return QueueView(session, project)
+    return QueueView(session, project, findings)

@@ -28,7 +28,7 @@ from gitlimmat.queue.snapshot import Facts, Snapshot
 from gitlimmat.queue.state import Change, Forge
 from gitlimmat.service.board import Board
 from gitlimmat.service.project import Project
-from gitlimmat.service.queue.facts import FactReader
+from gitlimmat.service.queue.facts import FactReader, Findings
 from gitlimmat.service.queue.session import QueueSession, read_rules, wake_file
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.service.queue.turn import server
@@ -67,9 +67,12 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueView:
-    """Keeps what is shown of one queue true. `project` is its repository as the pages of results want it."""
+    """Keeps what is shown of one queue true. `project` is its repository as the pages of results want it.
 
-    def __init__(self, session: QueueSession, project: Project) -> None:
+    `findings` are those of the daemon, where that is in this process.
+    """
+
+    def __init__(self, session: QueueSession, project: Project, findings: Findings | None = None) -> None:
         self.session = session
         self.rules: Rules = session.rules
         self.board = Board(project.repository.name, project)
@@ -82,7 +85,8 @@ class QueueView:
         self._rules_are_old = False
         self._fault: str | None = None
         self._tested = Tested(project)
-        self._facts = FactReader(project.repository, Suites(project.repository), session.warn)
+        suites = Suites(project.repository)
+        self._facts = FactReader(project.repository, suites, session.warn, findings)
         self._retries: dict[int, tuple[str, tuple[Retry, ...]]] = {}
         self._told: tuple[tuple[int, int], dict[int, str]] = ((-1, 0), {})
 

@@ -22,6 +22,7 @@ from gitlimmat.queue.state import Run
 from gitlimmat.runner.host import Host
 from gitlimmat.service.logfile import Log, PartFailedError, guarded
 from gitlimmat.service.project import Project
+from gitlimmat.service.queue.facts import Findings
 from gitlimmat.service.queue.notices import Herald
 from gitlimmat.service.queue.passes import Outlook, Passes
 from gitlimmat.service.queue.runs import Ended, RunAtWork, Shop
@@ -41,7 +42,7 @@ _BRIEFLY_S = 1.0  # whoever only looks who serves, holds the lock for a moment
 class Daemon:
     """The bot of one repository. `say` gets a line for each thing it does, `warn` what is wrong.
 
-    `pages` is run beside it; when that fails, the queue goes on.
+    `pages` is run beside it; when that fails, the queue goes on. `findings` is for them to read.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Daemon:
         warn: Callable[[str], None],
         log: Log,
         pages: Callable[[], Coroutine[object, object, None]] | None = None,
+        findings: Findings | None = None,
     ) -> None:
         self._pages = pages
         self._project = project
@@ -59,7 +61,7 @@ class Daemon:
         self._warn = warn
         self._log = log
         repository = msgspec.structs.replace(project.repository)  # with a handle of its own
-        self._passes = Passes(repository, say=say, warn=warn, log=log)
+        self._passes = Passes(repository, findings or Findings(), say=say, warn=warn, log=log)
         self._herald = Herald(repository, warn, log)
         self._sharing = open_sharing(project.settings, warn)
         self._works: dict[str, RunAtWork] = {}
@@ -241,7 +243,13 @@ class Daemon:
         self._woken.set()
 
     async def _wait(self, outlook: Outlook) -> None:
-        await self._sleep(min(_LOOK_S, max(0.0, outlook.next_s)))
+        """Wait until there is something to do; use at most half of that time to find out what merges."""
+        end = time.monotonic() + min(_LOOK_S, max(0.0, outlook.next_s))
+        while not self._woken.is_set() and (began := time.monotonic()) < end:
+            if not await asyncio.to_thread(self._passes.look_ahead):
+                break
+            await self._sleep(time.monotonic() - began)
+        await self._sleep(max(0.0, end - time.monotonic()))
 
     async def _sleep(self, seconds: float) -> None:
         try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
-from gitlimmat.errors import GitError
+from gitlimmat.errors import GitError, LimmatError
 from gitlimmat.git.ancestry import Ancestry
 from gitlimmat.git.merge import AlreadyMerged, Conflict, Merged, make_merge
 from gitlimmat.git.objects import DamagedObjectError, ObjectBatch, read_commit
@@ -32,9 +32,10 @@ from gitlimmat.queue.events import (
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.sentence import sentence
 from gitlimmat.queue.snapshot import Action, End, Land, Note, Start
-from gitlimmat.queue.state import Job, Run
+from gitlimmat.queue.state import Change, Job, Run
 from gitlimmat.service.queue.clock import SteadyClock
-from gitlimmat.service.queue.facts import FactReader
+from gitlimmat.service.queue.facts import Findings
+from gitlimmat.service.queue.mergeability import conflict_of
 from gitlimmat.service.queue.starting import Beginning, merge_spec, missing_heads, run_started
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.store.timeline import TREE_REF, Addition, Loaded, Timelines, run_ref
@@ -54,14 +55,14 @@ class Executor:
         repository: Repository,
         timelines: Timelines,
         suites: Suites,
-        facts: FactReader,
+        findings: Findings,
         clock: SteadyClock,
         say: Callable[[str], None],
     ) -> None:
         self._repository = repository
         self._timelines = timelines
         self._suites = suites
-        self._facts = facts
+        self._findings = findings
         self._clock = clock
         self._say = say
 
@@ -108,6 +109,25 @@ class Executor:
         """Add what the queue says about a change."""
         additions = [Addition(change=change, events=tuple(notices), expected=loaded.tips[change])]
         self._timelines.append(additions, reason="limmat queue: a notice")
+
+    def look(self, change: Change, tip: str, loaded: Loaded, rules: Rules) -> None:
+        """Find out whether a change merges with its target, of which nobody knows, and say if it does not.
+
+        One that nobody wants to land is told once and not again while the target moves on.
+        """
+        pair = (change.head, tip)
+        try:
+            found = conflict_of(self._repository, change, tip, rules)
+        except (LimmatError, OSError):  # it is met again, and told, when somebody wants it merged
+            self._findings.unclean |= {pair}
+            return
+        if found is None:
+            self._findings.clean |= {pair}
+            return
+        known = change.conflict
+        if change.is_approved or known is None or known.head != change.head:
+            self._tell_conflict(change.id, found, tip, loaded)
+        self._findings.unclean |= {pair}
 
     # The four actions.
 
@@ -169,26 +189,23 @@ class Executor:
                 self._conflict(action, each, loaded)
 
     def _conflict(self, action: Start, made: Conflict, loaded: Loaded) -> None:
-        """Remember that a head does not merge; the change is told once, if it is no news of another run's."""
-        pair = (made.head, action.base)
+        """Say that a head does not merge; that it does not with what has yet to land is only remembered."""
         member = next((each for each in action.members if each.head == made.head), action.members[0])
-        change = loaded.changes[member.change]
         if action.kind is Kind.AUTO and action.after:
-            self._facts.ahead.add(pair)
+            self._findings.ahead |= {(made.head, action.base)}
             return
-        if action.kind is Kind.AUTO and change.conflict is not None and change.conflict.head == made.head:
-            self._facts.conflicts.add(pair)
-            return
+        self._tell_conflict(member.change, made, action.base, loaded)
+
+    def _tell_conflict(self, change: int, made: Conflict, base: str, loaded: Loaded) -> None:
         event = Conflicted(
             actor=QUEUE,
             at=time.time(),
             head=made.head,
-            base=action.base,
+            base=base,
             paths=made.paths,
             reason=made.reason,
         )
-        self._append(loaded, [change.id], event, reason=f"change {change.id} conflicts")
-        self._facts.conflicts.add(pair)  # not before: if others were faster, it is still to be told
+        self._append(loaded, [change], event, reason=f"change {change} conflicts")
 
     def _already_merged(self, action: Start, loaded: Loaded, rules: Rules) -> None:
         """A try tests what it changes nothing of; else it has landed, or waits for what it is built on."""
@@ -203,7 +220,7 @@ class Executor:
             return
         for member in action.members:
             if action.after:
-                self._facts.ahead.add((member.head, action.base))
+                self._findings.brought |= {(member.head, action.base)}
                 continue
             note = Note(change=member.change, run="", target=action.target, new=action.base)
             self._note(note, loaded)

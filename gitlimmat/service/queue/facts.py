@@ -23,19 +23,51 @@ from gitlimmat.service.queue.origin import Origins
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.store.timeline import Loaded
 
-_MOST_CONFLICTS = 10_000
+_MOST_FOUND = 10_000
+
+_Pairs = frozenset[tuple[str, str]]
+_NONE: _Pairs = frozenset()
+
+
+class Findings:
+    """What merging has shown that no timeline says, as (head, base). One thread writes it, others may read.
+
+    `ahead` and `brought` are of bases that are merges of runs which have not landed: those that conflict, and
+    those that have the head already. When such a run has landed, they are to be looked at again: nobody was
+    told. `clean` and `unclean` are of the tips of targets, and were found when there was nothing else to do.
+    """
+
+    def __init__(self) -> None:
+        self.ahead: _Pairs = frozenset()
+        self.brought: _Pairs = frozenset()
+        self.clean: _Pairs = frozenset()
+        self.unclean: _Pairs = frozenset()
+
+    def keep(self, tips: AbstractSet[str]) -> None:
+        """Forget what is of no use where these are the tips of all targets."""
+        self.ahead, self.brought = (
+            frozenset(pair for pair in found if pair[1] not in tips) if len(found) < _MOST_FOUND else _NONE
+            for found in (self.ahead, self.brought)
+        )
+        self.clean, self.unclean = (
+            frozenset(pair for pair in found if pair[1] in tips) for found in (self.clean, self.unclean)
+        )
 
 
 class FactReader:
     """Finds the facts of one repository. For one thread at a time.
 
-    `conflicts` has (head, base) that were found not to merge, `ahead` those where the base is the merge of a
-    run that has not landed. When it has, they are to be looked at again: nobody was told.
+    `findings` are those of who merges, where that is this process.
     """
 
-    def __init__(self, repository: Repository, suites: Suites, warn: Callable[[str], None]) -> None:
-        self.conflicts: set[tuple[str, str]] = set()
-        self.ahead: set[tuple[str, str]] = set()
+    def __init__(
+        self,
+        repository: Repository,
+        suites: Suites,
+        warn: Callable[[str], None],
+        findings: Findings | None = None,
+    ) -> None:
+        self.findings = findings or Findings()
         self._repository = repository
         self._suites = suites
         self._warn = warn
@@ -51,23 +83,23 @@ class FactReader:
 
         `blocked` has what is not to be merged for now.
         """
-        for found in (self.conflicts, self.ahead):
-            if len(found) > _MOST_CONFLICTS:
-                found.clear()
         changes = [change for change in loaded.changes.values() if change.forge is not Forge.LANDED]
         named = {change.target for change in changes if change.forge is Forge.OPEN}
         tips = dict(self._tips(dict.fromkeys((*rules.targets, *sorted(named)))))
         merged = frozenset(self._merged(changes, tips))
         contained = frozenset(self._contained(changes, tips, merged))
         present = set(tips.values())
-        self.ahead = {pair for pair in self.ahead if pair[1] not in present}
-        conflicts = frozenset(self.conflicts | self.ahead | blocked | set(_known_conflicts(changes)))
+        findings = self.findings
+        ahead = (pair for pair in findings.ahead if pair[1] not in present)
         return Facts(
             tips=tips,
             contained=contained,
             came_with=self._origins.find(loaded.changes, contained, merged, tips),
             merged=merged,
-            conflicts=conflicts,
+            conflicts=frozenset((*ahead, *_known_conflicts(changes))),
+            blocked=frozenset(blocked),
+            clean=findings.clean,
+            brought=frozenset(pair for pair in findings.brought if pair[1] not in present),
             broken=self._faults(changes, tips, rules),
         )
 

@@ -58,7 +58,7 @@ def _said(change: Change, ground: Ground, beside: Sequence[int]) -> Iterator[tup
         where = f": {', '.join(conflict.paths)}" if conflict.paths else ""
         reason = f" ({conflict.reason})" if conflict.reason else ""
         text = f"{conflict.head[:_SHORT]} cannot be merged onto {conflict.base[:_SHORT]}{reason}{where}"
-        yield f"conflict:{conflict.head[:_SHORT]}:{conflict.base[:_SHORT]}", text
+        yield f"conflict:{conflict.head[:_SHORT]}:{conflict.first[:_SHORT]}", text
     if change.forge is Forge.LANDED:
         branch = change.target.removeprefix("refs/heads/")
         commit = change.landed_as[:_SHORT]

@@ -8,7 +8,7 @@ What fails is told once, and tried again later and later; meanwhile the rest goe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -19,16 +19,18 @@ from gitlimmat.queue.hold import Ground
 from gitlimmat.queue.plan import plan
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, Facts, Snapshot, Start
-from gitlimmat.queue.state import Change, Job, Run
+from gitlimmat.queue.state import Change, Job, Queue, Run
 from gitlimmat.service.logfile import Log
 from gitlimmat.service.queue.clock import SteadyClock
 from gitlimmat.service.queue.execute import Executor
-from gitlimmat.service.queue.facts import FactReader
+from gitlimmat.service.queue.facts import FactReader, Findings
+from gitlimmat.service.queue.mergeability import unknown
 from gitlimmat.service.queue.notices import is_told_later, letters_of, wanted_notices
 from gitlimmat.service.queue.outbox import Letter, Outbox
 from gitlimmat.service.queue.runs import Ended
 from gitlimmat.service.queue.settings import read_rules
 from gitlimmat.service.queue.suite import Suites, explain
+from gitlimmat.store.folded import States
 from gitlimmat.store.timeline import Loaded, Timelines
 
 _FIRST_S = 0.5
@@ -73,7 +75,13 @@ class Passes:
     """Does passes. For one thread at a time; `are_rules_due` may be set by any."""
 
     def __init__(
-        self, repository: Repository, *, say: Callable[[str], None], warn: Callable[[str], None], log: Log
+        self,
+        repository: Repository,
+        findings: Findings,
+        *,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+        log: Log,
     ) -> None:
         self.are_rules_due = False
         self._repository = repository
@@ -84,15 +92,18 @@ class Passes:
         self._log = log
         self._timelines = Timelines(repository)
         suites = Suites(repository)
-        self._facts = FactReader(repository, suites, warn)
+        self._facts = FactReader(repository, suites, warn, findings)
         self._clock = SteadyClock()
-        self._executor = Executor(repository, self._timelines, suites, self._facts, self._clock, say)
+        self._executor = Executor(repository, self._timelines, suites, findings, self._clock, say)
         self._troubles: dict[object, _Trouble] = {}
         self._told: set[str] = set()
         self._announced: dict[int, str] = {}
         self._outbox = Outbox(repository, warn)
         self._left: list[Letter] | None = None  # until we are the one that serves
         self._tidied = time.monotonic()
+        self._findings = findings
+        self._unknown: Iterator[tuple[Change, str]] = iter(())
+        self._seen = Loaded(changes=States({}), queue=Queue(), tips={}, queue_tip=None)
 
     @property
     def rules(self) -> Rules:
@@ -126,6 +137,21 @@ class Passes:
         self._troubles.pop(key, None)
         return True
 
+    def look_ahead(self) -> bool:
+        """Find out of one more change whether it merges with its target; False when all is known.
+
+        Things are taken to be as they were at the last pass.
+        """
+        found = next(self._unknown, None)
+        if found is None:
+            return False
+        change, tip = found
+        try:
+            self._executor.look(change, tip, self._seen, self._rules)
+        except (LimmatError, OSError):  # others were faster, or nothing can be written: the next pass says so
+            return False
+        return True
+
     def _report(self, run: Run, jobs: Sequence[Job], end: Ended | None) -> None:
         """Say it, however often others say something meanwhile; a run that is over needs no more words."""
         for _ in range(_TURNS):
@@ -152,7 +178,9 @@ class Passes:
         for number, why in loaded.damaged.items():
             self._warn_once(f"change {number} is left out: {why}")
         now = self._clock.now()
+        self._unknown = iter(())
         facts = self._facts.read(loaded, self._rules, self._blocked())
+        self._findings.keep(frozenset(facts.tips.values()))
         snapshot = Snapshot(changes=loaded.changes, queue=loaded.queue, facts=facts)
         actions = plan(snapshot, self._rules, now)
         self._forget_troubles(actions)
@@ -161,6 +189,7 @@ class Passes:
             return Outlook(open=None, rules=self._rules, is_busy=True)
         letters = self._leftover(loaded)
         is_busy = self._announce(loaded, facts, letters)
+        self._seen, self._unknown = loaded, unknown(snapshot, self._rules, self._findings)
         runs = _open_runs(loaded)
         if not runs:
             self._clock.set()

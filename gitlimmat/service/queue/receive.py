@@ -18,12 +18,12 @@ from gitlimmat.errors import LimmatError, RefMovedError
 from gitlimmat.git.procreceive import Push, Refused, Taken, Told
 from gitlimmat.git.proposed import is_ancestor, is_continued, written
 from gitlimmat.git.refs import RefUpdate, read_ref
-from gitlimmat.queue.answer import answer
 from gitlimmat.queue.auth import Denied, Principal, Right, authorize
 from gitlimmat.queue.events import ChangeEvent, HeadMoved, Opened
 from gitlimmat.queue.fold import fold_change
 from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.state import Change, Forge, Queue
+from gitlimmat.service.queue.mergeability import answered
 from gitlimmat.service.queue.place import Place
 from gitlimmat.service.queue.session import QueueSession, poke
 from gitlimmat.service.queue.wish import ABSENT, RefusedError, Wish, check_new, understand
@@ -261,7 +261,9 @@ def _with_commands(
     after = fold_change(change, events)
     replies: list[str] = []
     for option, command in wish.commands:
-        found = answer(command, person, after, queue, session.rules, at=time.time(), via=_VIA, tip=wish.tip)
+        found = answered(
+            session.repository, command, person, after, queue, session.rules, via=_VIA, tip=wish.tip
+        )
         if found.is_refused or found.queue_events:
             reason = (
                 found.reply if found.is_refused else "what is not about a change cannot be said by a push"

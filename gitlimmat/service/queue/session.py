@@ -91,15 +91,16 @@ def submit(
     Raises: UsageError when there is no such change, RefMovedError when others are always faster, and
     LimmatError when nothing can be written.
     """
-    from gitlimmat.queue.answer import answer
+    from gitlimmat.service.queue.mergeability import answered
 
     end = time.monotonic() + _WITHIN_S
     while True:
         loaded = session.timelines.load()
         change = None if number is None else find_change(loaded, number)
         tip = target_tip(session.repository, change.target) if change is not None else ""
-        at = time.time()
-        found = answer(command, principal, change, loaded.queue, session.rules, at=at, via=via, tip=tip)
+        found = answered(
+            session.repository, command, principal, change, loaded.queue, session.rules, via=via, tip=tip
+        )
         additions = _additions(found, number, loaded)
         if found.is_refused or not additions:
             return found
