@@ -132,6 +132,11 @@ def _conflict(where: World) -> None:
     where.tell(1, Conflicted(actor=QUEUE, at=where.now, head=head, base=base, paths=paths))
 
 
+def _conflict_unapproved(where: World) -> None:
+    _conflict(where)
+    where.unapprove(1)
+
+
 def _conflict_with_run(where: World) -> None:
     where.conflicts = {frozenset((where.changes[1].head, where.changes[2].head))}
     where.prioritize(2, 1)
@@ -212,6 +217,12 @@ SENTENCES: list[tuple[str, dict[str, int], Act, str]] = [
         {"depth": 2},
         _brought_by_run,
         "comes with run {run} of #2, and waits for what becomes of that",
+    ),
+    (
+        "conflict, not approved",
+        {},
+        _conflict_unapproved,
+        "needs approval by a reviewer; it conflicts with main at {tip} in a and 2 more",
     ),
     (
         "conflicted before",

@@ -170,8 +170,8 @@ def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
         together = f" together with {numbers(beside)}" if beside else ""
         if stack:
             onto = f"on top of {run_of(stack[-1].run)} if it merges with that, else after it"
-            return f"is next in line, to be tested{together} {onto}{_clashed(change)}"
-        return f"is about to be tested{together}{_clashed(change)}"
+            return f"is next in line, to be tested{together} {onto}{_clashed(change, ahead)}"
+        return f"is about to be tested{together}{_clashed(change, ahead)}"
     line = ahead.line.get(change.target, ())
     before = line[: line.index(change.id)] if change.id in line else ()
     batch = suspected(change, ahead.at_work.ground)
@@ -182,9 +182,10 @@ def _in_line(change: Change, action: Action | None, ahead: Outlook) -> str:
     )
     if before:
         polite = ", as it lets others go first" if change.id in ahead.last else ""
-        return f"is number {len(before) + 1} in line behind {numbers(before)}{polite}{part}{_clashed(change)}"
+        place = f"is number {len(before) + 1} in line behind {numbers(before)}"
+        return f"{place}{polite}{part}{_clashed(change, ahead)}"
     after = f" after {run_of(stack[-1].run)}" if stack else ""
-    return f"is next in line{after}{part}{_clashed(change)}"
+    return f"is next in line{after}{part}{_clashed(change, ahead)}"
 
 
 def _word(run: Run) -> str:
@@ -335,10 +336,14 @@ def _where(conflict: Conflict) -> str:
     return f" in {one_line(paths[0])}{more}" if paths else ""
 
 
-def _clashed(change: Change) -> str:
-    """Say that a change has not merged before; whether it does now is known when it is tried."""
+def _clashed(change: Change, ahead: Outlook) -> str:
+    """Say that a change does not merge, or has not before; whether it does now is known when it is tried."""
     known = change.conflict
     if known is None or known.head != change.head:
+        return ""
+    if known.base == ahead.snapshot.facts.tips.get(change.target):
+        return f"; it conflicts with {branch(change.target)} at {short(known.base)}{_where(known)}"
+    if (change.head, ahead.snapshot.facts.tips.get(change.target)) in ahead.snapshot.facts.clean:
         return ""
     return f"; it conflicted with {short(known.base)}{_where(known)}"
 
@@ -349,7 +354,7 @@ def _tried(change: Change, ahead: Outlook) -> str:
         return _awaited_try(change, ahead)
     tried = change.last_try
     if tried is None:
-        return _clashed(change)
+        return _clashed(change, ahead)
     if tried.is_open:
         return f"; its try {tried.run} is at work"
     return f"; its try {tried.run} {'passed' if tried.outcome is RunOutcome.PASSED else _word(tried)}"
