@@ -140,6 +140,8 @@ def test_an_approval_is_of_the_head_as_it_is() -> None:
         ("r+ bbbbbbb", opened(), f"'bbbbbbb' is not the head of change 3, which is {A}"),
         ("r+", opened(draft=True), "is a draft"),
         ("r+", opened(title="WIP: x"), "in progress"),
+        ("r+", opened(title="[WIP]x"), "in progress"),
+        ("r+", opened(title="[DO NOT MERGE]x"), "in progress"),
         ("r+", opened(title="wip"), "in progress"),
         ("r+", opened(title="[Do not merge] x"), "in progress"),
         ("r+", opened(title="TODO x"), "in progress"),

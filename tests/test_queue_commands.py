@@ -145,6 +145,7 @@ FAULTS = {
     "try parent=abc": "is no full commit id",
     "try tests=,": "'tests=' needs a name",
     "delegate=try": "names nobody",
+    "delegate=review": "names nobody",
     "delegate=a,b": "is no name",
     "delegate=bob all": "unknown word 'all'",
     "treeclosed=soon": "'treeclosed=soon' is no number",

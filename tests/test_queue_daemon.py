@@ -21,7 +21,18 @@ from gitlimmat.git.repository import find_repository
 from gitlimmat.model import Outcome
 from gitlimmat.queue.auth import Principal
 from gitlimmat.queue.events import QUEUE, Kind, RunOutcome
-from gitlimmat.queue.requests import Approve, Cancel, Comment, Pause, Resume, Retry, Try, Unapprove
+from gitlimmat.queue.requests import (
+    Approve,
+    Cancel,
+    CloseTree,
+    Comment,
+    OpenTree,
+    Pause,
+    Resume,
+    Retry,
+    Try,
+    Unapprove,
+)
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Action, Land
 from gitlimmat.queue.state import Forge, Status
@@ -396,6 +407,31 @@ def test_what_was_built_on_a_failure_starts_again(server: Server) -> None:
     assert change.forge is Forge.LANDED
     assert change.runs[0].outcome is not RunOutcome.PASSED or change.runs[0].after == ""
     assert [key for key in change.notices if not key.startswith("landed:")] == []
+
+
+def test_what_has_passed_on_a_failure_is_not_about_to_land(server: Server, tmp_path: Path) -> None:
+    """It is approved, nobody is told that it lands, and it is tested again when the tree is open."""
+    wait = f"test -e fixed || {{ while ! test -e {tmp_path}/go; do sleep 0.02; done; exit 1; }}"
+    server.base(f'[[tests]]\nname = "unit"\ncommand = "{wait}"\n')
+    server.set("depth", "2")
+    bad, good = server.change("bad-one"), server.change("good", "main", fixed="x")
+    server.approve(bad, good)
+
+    def act() -> None:
+        wait_until(lambda: server.state(good).status is Status.READY)
+        server.tell(None, CloseTree(below=5), "root")
+        (tmp_path / "go").touch()
+        wait_until(lambda: server.state(good).status is Status.APPROVED)
+
+    server.serve_while(act)
+
+    assert server.state(bad).status is Status.FAILED
+    answer = submit(server.session, good, Cancel(), Principal(name="ann"), via="cli")
+    assert answer.reply == f"change {good} is not being tested"
+    server.tell(None, OpenTree(), "root")
+    server.serve()
+    assert server.state(good).forge is Forge.LANDED
+    assert [run.outcome for run in server.state(good).runs] == [RunOutcome.SUPERSEDED, RunOutcome.PASSED]
 
 
 def test_a_batch_is_taken_apart_until_the_culprit_is_alone(server: Server) -> None:

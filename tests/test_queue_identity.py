@@ -121,11 +121,38 @@ def test_commands_of_the_queue_are_passed_on_with_the_repository() -> None:
         assert parse_line(f"{words} queue approve 7", "/srv/x.git") == ForQueue(
             words=("--repo", "/srv/x.git", "queue", "approve", "7")
         )
-    assert parse_line("limmat --repo y.git queue comment 7 'a b'", "/srv/x.git") == ForQueue(
+    assert parse_line("limmat --repo y.git queue comment 7 'a b'", None) == ForQueue(
         words=("--repo", "y.git", "queue", "comment", "7", "a b")
     )
     with pytest.raises(RefusedCommandError, match="no repository is named"):
         parse_line("limmat queue list", None)
+
+
+def test_a_key_for_one_repository_is_for_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its path is written; and git gets the one that the server has named."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    repo = tmp_path / "it's.git"
+    repo.mkdir()
+    (tmp_path / "link").symlink_to(repo)
+    wanted = "git-receive-pack '{}'".format(str(repo).replace("'", "'\\''"))
+    for path in (
+        str(repo),
+        str(tmp_path / "it's"),
+        "it's.git",
+        "~/it's.git",
+        "link",
+        f"{tmp_path}/x/../it's.git",
+    ):
+        assert parse_line(f"git-receive-pack {shlex.quote(path)}", str(repo)) == ForGit(line=wanted)
+    for line in (
+        *("git-upload-pack 'other.git'", "git-upload-pack '/'", "git-upload-pack", "git-upload-pack a b"),
+        *("git-upload-pack '~nobody-there/x'", "limmat --repo other.git queue list", "git-upload-pack '\0'"),
+    ):
+        with pytest.raises(RefusedCommandError, match="this key is not for"):
+            parse_line(line, str(repo))
+    named = parse_line("limmat --repo link queue list", str(repo))
+    assert named == ForQueue(words=("--repo", str(repo), "queue", "list"))
 
 
 @pytest.mark.parametrize(

@@ -679,7 +679,7 @@ def test_a_fold_that_does_not_apply_is_a_conflict(repo: Repo) -> None:
     guilty = repo.git("commit", "-q", "--amend", "-m", "fixup! one") or repo.git("rev-parse", "topic")
     made = merge(repo, "main", "topic", way=Way.AUTOSQUASH)
     assert isinstance(made, Conflict)
-    assert made.reason == f"content, at commit {guilty[:12]}"
+    assert made.reason == f"its fixups cannot be folded: content, at commit {guilty[:12]}"
 
 
 def check_autosquash(repo: Repo, base: str, head: str) -> None:

@@ -185,3 +185,12 @@ def test_trailers_are_put_where_git_puts_them(repo: Repo) -> None:
         assert append_trailers(message, [("Change", "#7"), ("Approved-by", "alice")]) == expected + "\n"
 
     check()
+
+
+def test_a_title_that_looks_like_a_trailer_is_none() -> None:
+    """As nearly all titles do in some projects; and a message without words has the title of its change."""
+    part = Part(change=2, title="README: bob was here", body="", topic="", approver="alice")
+    text = merge_message([part], Policy.MERGE, Kind.AUTO)
+    assert text.endswith("\n\nREADME: bob was here\n\nChange: #2\nApproved-by: alice\n")
+    empty = linear_message("", part)
+    assert empty == "README: bob was here\n\nChange: #2\nApproved-by: alice\n"

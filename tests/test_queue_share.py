@@ -289,6 +289,14 @@ def test_results_go_by_themselves(server: Server, alice: Repo) -> None:
     assert "these are no results" in said
 
 
+def test_what_is_no_remote_or_no_commit_is_told(server: Server, alice: Repo) -> None:
+    """Before anything is looked for."""
+    assert "no remote 'HEAD'" in say(alice, "queue", "share", "HEAD", status=129)
+    alice.git("branch", "-q", "--set-upstream-to=origin/main")
+    alice.git("reset", "-q", "--hard", "origin/main")
+    assert "no commits in this range" in say(alice, "queue", "share", status=129)
+
+
 def test_where_the_remote_is_and_how_it_speaks_does_not_matter(server: Server, alice: Repo) -> None:
     """An address from here, and colors that someone always wants."""
     say(alice, "run", "HEAD")

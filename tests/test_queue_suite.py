@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from queueserver import PASSING, Server, make_server
 from gitlimmat.git.repository import find_repository
 from gitlimmat.queue.snapshot import Lack
 from gitlimmat.queue.state import Forge
-from gitlimmat.service.queue.suite import Suites
+from gitlimmat.service.queue.suite import Suites, write_suite
 from gitlimmat.service.queue.view import open_view
 
 UNCHOSEN = PASSING + "run_by_default = false\n"
@@ -89,3 +92,25 @@ def test_a_commit_that_cannot_be_read_is_no_bad_file_either(server: Server) -> N
 
     assert found is not None
     assert found.lack is Lack.OBJECT
+
+
+def test_runs_that_begin_together_make_the_files_of_their_tests_once(server: Server) -> None:
+    """Each finds all of them, also while another one makes them or somebody has removed some."""
+    config = PASSING + 'inputs = ["data/*"]\n'
+    base = server.base(config, **{f"data/{number}": str(number) for number in range(20)})
+    path = find_repository(server.bare.path)
+    place = write_suite(path, Suites(path).at(base)).path.parent
+    ready = threading.Barrier(8)
+
+    def make() -> int:
+        repository = find_repository(server.bare.path)
+        suite = Suites(repository).at(base)
+        ready.wait()
+        return len(list((write_suite(repository, suite).path.parent / "data").iterdir()))
+
+    for _ in range(5):
+        shutil.rmtree(place / "data")
+        (place / "limmat.toml").unlink()
+        with ThreadPoolExecutor(8) as threads:
+            assert [each.result() for each in [threads.submit(make) for _ in range(8)]] == [20] * 8
+    assert [each.name for each in place.parent.iterdir()] == [place.name]

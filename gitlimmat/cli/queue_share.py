@@ -5,6 +5,7 @@ Layer: cli.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -12,10 +13,11 @@ import typer
 
 from gitlimmat.cli.main import warn
 from gitlimmat.cli.queue_print import plain
+from gitlimmat.errors import UsageError
 from gitlimmat.model import counted
 from gitlimmat.service.project import open_project
 from gitlimmat.service.queue.follow import default_remote
-from gitlimmat.service.queue.share import send
+from gitlimmat.service.queue.share import checked_remote, send
 from gitlimmat.service.request import Request
 from gitlimmat.service.span import commits_of
 
@@ -36,11 +38,16 @@ def command(
     the commits that 'git limmat run' would test; without <remote> they go to origin, or the only remote.
     """
     project = open_project(options, warn)
-    remote = remote or default_remote(project.repository)
-    sent = send(project, commits_of(project, tuple(revisions or ())), remote)
-    results, commits = counted(sent.results, "result"), counted(sent.commits, "commit")
+    remote = checked_remote(project.repository, remote) if remote else default_remote(project.repository)
+    commits = commits_of(project, tuple(revisions or ()))
+    if not commits:
+        raise UsageError(
+            "no commits in this range", hint=f"git limmat queue share {shlex.quote(remote)} HEAD"
+        )
+    sent = send(project, commits, remote)
+    results, about = counted(sent.results, "result"), counted(sent.commits, "commit")
     bad = f"; {sent.failures} failed, and count for nothing there" if sent.failures else ""
-    sys.stdout.write(f"shared {results} of {commits} with '{plain(remote)}'{bad}\n")
+    sys.stdout.write(f"shared {results} of {about} with '{plain(remote)}'{bad}\n")
     for line in sent.said:
         sys.stdout.write(f"  {plain(line)}\n")
     return 0

@@ -215,7 +215,8 @@ def _autosquash(repository: Repository, scratch: Scratch, spec: MergeSpec, whole
     start = Tip(oid=onto[0], tree=read_raw(repository.objects, onto[0]).tree)
     tip = Replay(repository, scratch, _queue_person(repository, spec, spec.heads)).fold(folds, start)
     if isinstance(tip, Stuck):
-        return _stuck(whole.head, tip)
+        stuck = _stuck(whole.head, tip)
+        return msgspec.structs.replace(stuck, reason=f"its fixups cannot be folded: {stuck.reason}")
     if tip.tree != read_raw(repository.objects, whole.head).tree:
         return Conflict(head=whole.head, reason="folding its fixups changes what it contains: rebase it")
     if tip.oid == start.oid:

@@ -88,7 +88,7 @@ def _retry(asking: Asking, change: Change) -> Answer:
     auto, tried = change.auto, change.last_try
     if change.is_approved:
         if auto is None or not (auto.is_open or is_stuck(auto)):
-            return refused(f"change {change.id} has nothing to retry: it is {change.status}")
+            return refused(f"change {change.id} has nothing to retry: its status is {change.status}")
         return _again(asking, change, auto, "will be tested again")
     if tried is None or tried.outcome is RunOutcome.PASSED:
         why = "it is not approved" if auto is not None else "no run of this head has ended badly"

@@ -224,8 +224,10 @@ def _rollup(value: str, rest: Words) -> Result:
 
 def _delegate(value: str, rest: Words) -> Result:
     to = value.removeprefix("@")
-    if value == Level.TRY:
-        return Fault(message="'delegate=try' names nobody", hint="say 'delegate+ try' for its author")
+    if value in set(Level):
+        return Fault(
+            message=f"'delegate={value}' names nobody", hint=f"say 'delegate+ {value}' for its author"
+        )
     if to and not is_name(to):
         return Fault(message=f"{quote(to)} is no name")
     level = _level(rest)

@@ -65,12 +65,12 @@ def merge_message(
         text = f"{_title(part)}\n\n{body}"
     else:
         text = f"{_verb(kind)} merge of {_about(part)}\n\n{_title(part)}\n\n{body}"
-    return append_trailers(text.rstrip(), trailers)
+    return append_trailers(text.rstrip(), trailers, joins=bool(body))  # a title may look like a trailer
 
 
 def linear_message(message: str, part: Part) -> str:
     """Return the message of a commit that is copied for a change: its author's words, and our trailers."""
-    return append_trailers(_disowned(message), landing_trailers(part))
+    return append_trailers(_disowned(message) if message.strip() else _title(part), landing_trailers(part))
 
 
 def landing_trailers(part: Part) -> tuple[Trailer, ...]:
@@ -130,13 +130,13 @@ def escape_mentions(text: str) -> str:
     return _MENTION.sub(escape, text)
 
 
-def append_trailers(message: str, trailers: Iterable[Trailer]) -> str:
-    """Return a message with trailers at its end, joined to those that are there already.
+def append_trailers(message: str, trailers: Iterable[Trailer], *, joins: bool = True) -> str:
+    """Return a message with trailers at its end, joined to those that are there already unless told not to.
 
     By the rules of git-interpret-trailers(1) without `---` and comment lines.
     """
     lines = message.rstrip().split("\n")
-    has_block = _has_trailers(lines)
+    has_block = joins and _has_trailers(lines)
     if wanted := [f"{token}: {value}" for token, value in trailers]:
         lines += [] if has_block else [""]
         for each in wanted:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -36,6 +37,9 @@ _OF_THE_SERVER = (
     *("-r", "-c", "--repo", "--config", "--result-db", "--worktree-prefix", "--worktree-dir"),
     *("--num-worktrees", "--git-binary", "--file"),
 )
+_ENDS = ("", ".git", "/.git")  # what git adds to a path by itself
+_ELSEWHERE = "this key is not for {}"
+_LEAVE_OUT = "leave '--repo' out"
 _USES = "you can fetch, push, and say 'limmat queue <command>', such as 'limmat queue list'"
 
 
@@ -56,8 +60,9 @@ class RefusedCommandError(LimmatError):
 
 
 def parse_line(line: str, repo: str | None) -> ForGit | ForQueue:
-    """Return what `line`, SSH_ORIGINAL_COMMAND, asks for; `repo` is the repository where it names none.
+    """Return what `line`, SSH_ORIGINAL_COMMAND, asks for; `repo` is the only repository it may be about.
 
+    Where that is None it can be any that this account can use.
     Raises: RefusedCommandError.
     """
     try:
@@ -69,18 +74,37 @@ def parse_line(line: str, repo: str | None) -> ForGit | ForQueue:
     if words[0] == "git" and len(words) > 1:
         words = [f"git-{words[1]}", *words[2:]]
     if words[0] in _GIT:
-        return ForGit(line=line)
+        return ForGit(line=line if repo is None else _bound(words, repo))
     if words[0] not in _LIMMAT:
         raise RefusedCommandError(f"{quote(words[0])} cannot be called from afar", hint=_USES)
     named, rest = _repo(words[1:])
     if rest[:1] != ["queue"] or not rest[1:] or rest[1] not in VERBS:
         raise RefusedCommandError(f"{quote(' '.join(rest[:2]))} cannot be called from afar", hint=_USES)
     _check_options(rest[2:])
+    if repo is not None and named and not _is_same(named, repo):
+        raise RefusedCommandError(_ELSEWHERE.format(quote(named)), hint=_LEAVE_OUT)
     if not (named or repo):
         raise RefusedCommandError(
             "no repository is named", hint="say 'limmat --repo <path> queue ...', with the path on the server"
         )
-    return ForQueue(words=("--repo", named or repo or "", *rest))
+    return ForQueue(words=("--repo", repo or named, *rest))
+
+
+def _bound(words: Sequence[str], repo: str) -> str:
+    """Return the line for git-shell, with the one repository in it that this key is for."""
+    if len(words) != 2 or not any(_is_same(words[1] + end, repo) for end in _ENDS):
+        shown = words[1] if len(words) > 1 else ""
+        raise RefusedCommandError(_ELSEWHERE.format(quote(shown)), hint="another key, or none, is for that")
+    path = repo.replace("'", "'\\''")
+    return f"{words[0]} '{path}'"
+
+
+def _is_same(path: str, repo: str) -> bool:
+    """Whether two paths, as git understands them, lead to one directory."""
+    try:
+        return Path(path).expanduser().resolve() == Path(repo).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def environment_of(name: str, given: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gitlimmat.errors import GitError, LimmatError
+from gitlimmat.errors import GitError, LimmatError, UsageError
 from gitlimmat.git.objects import ObjectBatch, has_object
 from gitlimmat.git.process import Git
 from gitlimmat.git.procreceive import Push, Taken, Told
@@ -70,6 +70,16 @@ class Sent(NamedTuple):
     commits: int
     failures: int
     said: tuple[str, ...]
+
+
+def checked_remote(repository: Repository, name: str) -> str:
+    """Return what results can be sent to: a remote, a URL or a path. Raises: UsageError for anything else."""
+    is_place = "/" in name or ":" in name or (repository.git.directory / name).is_dir()
+    if not is_place and name not in repository.git.text("remote").split():
+        raise UsageError(
+            f"no remote '{name}'", hint="name a remote before the commits, such as 'origin HEAD'"
+        )
+    return name
 
 
 def send(project: Project, commits: Sequence[Commit], remote: str) -> Sent:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -154,24 +155,27 @@ def write_suite(repository: Repository, suite: Suite) -> ConfigFile:
     place = suites_directory(repository) / (suite.tree if patterns else suite.blob)
     path = place / suite.name
     if not path.is_file():
-        blobs = {suite.name: suite.blob} | _inputs(repository, suite.tree, patterns)
-        _make(repository, place, blobs)
+        inputs = _inputs(repository, suite.tree, patterns)
+        _make(repository, place, {**inputs, suite.name: suite.blob})  # the config last: then all is there
     return ConfigFile(path=path, said_by="the target", config=suite.config)
 
 
 def _make(repository: Repository, place: Path, blobs: Mapping[str, str]) -> None:
-    """Build the directory aside, and put it where it belongs unless someone else was faster."""
-    aside = place.with_name(f"{place.name}.{os.getpid()}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        for name, blob in blobs.items():
-            path = aside / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(read_blob(repository.objects, blob))
-        shutil.rmtree(place, ignore_errors=True)
-        aside.rename(place)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    """Put files there that are not, each of them whole at once: runs beside do the same."""
+    for name, blob in blobs.items():
+        path = place / name
+        if path.is_file():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=f"{place.name}.", suffix=".new", dir=place.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(read_blob(repository.objects, blob))
+            Path(aside).chmod(0o644)
+            Path(aside).replace(path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
 
 
 def _inputs(repository: Repository, tree: str, patterns: Sequence[str]) -> dict[str, str]:
