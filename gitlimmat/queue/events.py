@@ -254,10 +254,7 @@ class JobEnded(Event, frozen=True, kw_only=True, tag="job-ended"):
 
 
 class RunEnded(Event, frozen=True, kw_only=True, tag="run-ended"):
-    """A run is over; the first such event counts.
-
-    After `passed` there may be `superseded`: it has not landed, and will not any more.
-    """
+    """A run is over; the first such event counts. So does `superseded` after `passed`: it cannot land."""
 
     run: str
     outcome: RunOutcome
