@@ -151,7 +151,8 @@ def _commits(changes: int) -> Iterator[bytes]:
 
 def _timelines(heads: Sequence[str]) -> Iterator[bytes]:
     """Yield the timeline of the queue and those of its changes, one commit for each event."""
-    from gitlimmat.queue.events import TreeClosed, encode_events
+    from gitlimmat.queue.eventlines import encode_events
+    from gitlimmat.queue.events import TreeClosed
 
     closed = TreeClosed(actor="alice", at=1.0, below=5, reason="bench")
     yield _commit("refs/limmat/queue/tree/meta", b"closed\n\n" + encode_events((closed,)))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from queue_facts import Facts
 
 from gitlimmat.model import Outcome
+from gitlimmat.queue.eventlines import decode_events, encode_events
 from gitlimmat.queue.events import (
     QUEUE,
     AnyEvent,
@@ -50,8 +51,6 @@ from gitlimmat.queue.events import (
     Unapproved,
     Undelegated,
     Unknown,
-    decode_events,
-    encode_events,
 )
 from gitlimmat.queue.fold import fold_change, fold_queue
 from gitlimmat.queue.sentence import sentence, subject

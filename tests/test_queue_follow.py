@@ -11,7 +11,15 @@ import pytest
 from conftest import Repo
 
 from gitlimmat.git.repository import find_repository
-from gitlimmat.queue.events import Approved, ChangeEvent, Commented, Opened, Paused, QueueEvent, encode_events
+from gitlimmat.queue.eventlines import encode_events
+from gitlimmat.queue.events import (
+    Approved,
+    ChangeEvent,
+    Commented,
+    Opened,
+    Paused,
+    QueueEvent,
+)
 from gitlimmat.store.folded import Folded, Kept, keep_folded
 from gitlimmat.store.timeline import OWN, Addition, Timelines, change_ref
 

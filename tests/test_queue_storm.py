@@ -23,7 +23,8 @@ from queueserver import MAIN, Server, make_server
 
 from gitlimmat.git.repository import find_repository
 from gitlimmat.queue.auth import Principal
-from gitlimmat.queue.events import Policy, Rollup, RunOutcome, encode_events
+from gitlimmat.queue.eventlines import encode_events
+from gitlimmat.queue.events import Policy, Rollup, RunOutcome
 from gitlimmat.queue.requests import (
     Approve,
     Cancel,

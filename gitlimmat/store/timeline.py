@@ -29,15 +29,8 @@ from gitlimmat.git.refs import (
     update_refs,
 )
 from gitlimmat.git.repository import Repository, open_libgit2
-from gitlimmat.queue.events import (
-    QUEUE,
-    AnyEvent,
-    ChangeEvent,
-    QueueEvent,
-    Unknown,
-    decode_events,
-    encode_events,
-)
+from gitlimmat.queue.eventlines import decode_events, encode_events
+from gitlimmat.queue.events import QUEUE, AnyEvent, ChangeEvent, QueueEvent, Unknown
 from gitlimmat.queue.fold import fold_change, fold_queue
 from gitlimmat.queue.sentence import subject
 from gitlimmat.queue.state import Change, Closing, Queue
