@@ -50,6 +50,7 @@ def looking(shop: Workshop) -> list[Row]:
     from gitlimmat.queue.rules import Rules
     from gitlimmat.queue.snapshot import Facts, Snapshot
     from gitlimmat.service.logfile import Log
+    from gitlimmat.service.queue.facts import Findings
     from gitlimmat.service.queue.passes import Passes
     from gitlimmat.store.timeline import Addition, Timelines
 
@@ -66,7 +67,8 @@ def looking(shop: Workshop) -> list[Row]:
     plans = [seconds(lambda: plan(snapshot, rules, 1e9)) for _ in range(_TURNS)]
     words = [seconds(lambda: explain_all(snapshot, rules, 1e9)) for _ in range(_TURNS)]
     warnings: list[str] = []
-    passes = Passes(repository, say=_ignore, warn=warnings.append, log=Log(place / "bench.log", tell))
+    log = Log(place / "bench.log", tell)
+    passes = Passes(repository, Findings(), say=_ignore, warn=warnings.append, log=log)
     passes.step()
     spans = []
     for number in range(1, _TURNS + 1):

@@ -23,7 +23,6 @@ from gitlimmat.queue.events import ChangeEvent, HeadMoved, Opened
 from gitlimmat.queue.fold import fold_change
 from gitlimmat.queue.quoting import quote
 from gitlimmat.queue.state import Change, Forge, Queue
-from gitlimmat.service.queue.mergeability import answered
 from gitlimmat.service.queue.place import Place
 from gitlimmat.service.queue.session import QueueSession, poke
 from gitlimmat.service.queue.wish import ABSENT, RefusedError, Wish, check_new, understand
@@ -259,6 +258,10 @@ def _with_commands(
     Raises: RefusedError when one of the options is refused, and then none of it is to be done.
     """
     after = fold_change(change, events)
+    if not wish.commands:
+        return events, after, ()
+    from gitlimmat.service.queue.mergeability import answered  # takes a while, and most say nothing
+
     replies: list[str] = []
     for option, command in wish.commands:
         found = answered(
