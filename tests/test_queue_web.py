@@ -202,7 +202,9 @@ def test_landed_changes_are_there_when_asked_for(queue: QueueRepo, served: Serve
 
     assert titles(served.get("/")) == []
     assert titles(served.get("/?status=landed")) == titles(served.get("/?status=all")) == ["Done"]
-    assert f"is in main as of {tip[:12]}" in served.get(f"/changes/{number}").text
+    page = served.get(f"/changes/{number}").text
+    assert f"is in main as of {tip[:12]}" in page
+    assert "Mergeable" not in page
 
 
 def test_a_run_at_work_shows_its_members_and_progress(queue: QueueRepo, served: Served) -> None:
