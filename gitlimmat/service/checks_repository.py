@@ -21,6 +21,7 @@ from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, some
 from gitlimmat.service.init_hooks import complaints
 from gitlimmat.service.logfile import LOGFILE_VARIABLE, log_directory, log_path
 from gitlimmat.service.project import ConfigUse, open_project
+from gitlimmat.service.queue.settings import has_queue
 from gitlimmat.store.runs import dead_directories, running_jobs, sweep
 
 _NETWORK = re.compile(r"nfs\d?|cifs|smb\w*|9p|afs|ceph|lustre|gpfs|glusterfs|ncpfs|fuse\.(?!portal|gvfsd).*")
@@ -169,6 +170,9 @@ def _config(place: Place) -> Iterator[Finding]:
     directory = project.settings.worktree_dir
     if directory is not None and not directory.is_dir():
         yield error(f"cannot make worktrees in '{directory}'", project.settings.origins["worktree_dir"])
+    if project.config_path is None and has_queue(place.repository):
+        yield fine("no limmat.toml here: a queue takes that of its targets")
+        return
     if project.config_path is None:
         yield warning("no limmat.toml", "git limmat init proposes one; git limmat run -x needs none")
         return

@@ -18,9 +18,14 @@ from gitlimmat.errors import ConfigError, LimmatError
 from gitlimmat.git.colors import Palette
 from gitlimmat.service import checks_machine, checks_repository, checks_store
 from gitlimmat.service.diagnosis import Check, Finding, Level, Place, error
+from gitlimmat.service.queue import checks as checks_queue
 from gitlimmat.service.request import Request
 
 _MEND = "git limmat doctor --fix mends this"
+_OF_REPOSITORY = (
+    *(*checks_machine.LIMITS, *checks_repository.CHECKS),
+    *(*checks_store.CHECKS, *checks_queue.CHECKS),
+)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +45,7 @@ def examine(request: Request, *, fix: bool) -> Iterator[Report]:
     place = Place(request)
     yield from _examine(place, checks_machine.CHECKS, fix=False)
     place.find()
-    yield from _examine(
-        place, (*checks_machine.LIMITS, *checks_repository.CHECKS, *checks_store.CHECKS), fix=fix
-    )
+    yield from _examine(place, _OF_REPOSITORY, fix=fix)
 
 
 def _examine(place: Place, checks: tuple[Check, ...], *, fix: bool) -> Iterator[Report]:

@@ -49,8 +49,7 @@ def read_rules(repository: Repository, warn: Callable[[str], None] = lambda mess
     Raises: ConfigError with all faults, each with its key, its value and its file; GitError when git cannot
     read its configuration.
     """
-    values = [value for value in _own_values(repository) if value.key.lower().startswith(PREFIX)]
-    reader = _Reader(values)
+    reader = _Reader(_own_values(repository))
     for message in reader.unknown():
         warn(message)
     rules = Rules(
@@ -81,8 +80,17 @@ def read_rules(repository: Repository, warn: Callable[[str], None] = lambda mess
     return rules
 
 
+def has_queue(repository: Repository) -> bool:
+    """Whether the repository is set up to have a queue of its own, well or badly."""
+    return bool(_own_values(repository))
+
+
 def _own_values(repository: Repository) -> list[ConfigValue]:
-    return [value for value in read_settings(repository, asked=False) if value.scope == "local"]
+    return [
+        value
+        for value in read_settings(repository, asked=False)
+        if value.scope == "local" and value.key.lower().startswith(PREFIX)
+    ]
 
 
 def _default_targets(repository: Repository) -> tuple[str, ...]:
