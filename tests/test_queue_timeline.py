@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -404,9 +405,9 @@ def test_kept_state_that_is_not_right_is_not_used(repo: Repo, how: str) -> None:
         "cut": data[:-1],
         "flip": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
         "empty": b"",
-        "version": data.replace(b"folded 1 1 ", b"folded 1 99 ", 1),
+        "version": re.sub(rb"folded (\d+) \d+ ", rb"folded \1 99 ", data, count=1),
         "directory": b"",
-        "words": b"limmat queue folded 1 1 00000000\n",
+        "words": b"limmat queue folded 2 1 0000000000000000\n",
     }[how]
     path.write_bytes(spoiled)
     if how == "directory":

@@ -12,20 +12,20 @@ import contextlib
 import gc
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+import xxhash
 
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.fold import VERSION
 from gitlimmat.queue.state import Change, Forge, Queue
 
-_FORMAT = 1
+_FORMAT = 2
 
 
-class Outline(msgspec.Struct, frozen=True):
+class Outline(msgspec.Struct, frozen=True, array_like=True):
     """What a change is, without what has happened to it."""
 
     id: int
@@ -37,12 +37,20 @@ class Outline(msgspec.Struct, frozen=True):
 class Kept:
     """The state of a change after the commit `tip` of its timeline, decoded when it is asked for."""
 
-    __slots__ = ("_raw", "_state", "tip")
+    __slots__ = ("_raw", "_state", "outline", "tip")
 
-    def __init__(self, tip: str, state: Change | None, raw: msgspec.Raw | None = None) -> None:
+    def __init__(self, tip: str, state: Change) -> None:
         self.tip = tip
-        self._state = state
-        self._raw = raw
+        self.outline = msgspec.convert(state, Outline, from_attributes=True)
+        self._state: Change | None = state
+        self._raw: msgspec.Raw | None = None
+
+    @classmethod
+    def from_row(cls, row: Row) -> Kept:
+        """Return what a row of the file says."""
+        kept = cls.__new__(cls)
+        kept.tip, kept.outline, kept._raw, kept._state = row.tip, row.outline, row.state, None
+        return kept
 
     @property
     def state(self) -> Change:
@@ -52,20 +60,19 @@ class Kept:
             self._state = _CHANGE.decode(self._raw)
         return self._state
 
-    @property
-    def outline(self) -> Outline:
-        """What the change is; its history is skipped and not decoded."""
-        if self._state is None:
-            assert self._raw is not None
-            return _OUTLINE.decode(self._raw)
-        return msgspec.convert(self._state, Outline, from_attributes=True)
-
-    @property
-    def raw(self) -> msgspec.Raw:
-        """The change, encoded."""
+    def row(self) -> Row:
+        """Return what the file is to say."""
         if self._raw is None:
             self._raw = msgspec.Raw(msgspec.msgpack.encode(self._state))
-        return self._raw
+        return Row(self.tip, self.outline, self._raw)
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """A change in the file: where it was when it was folded, what it is, and its state."""
+
+    tip: str
+    outline: Outline
+    state: msgspec.Raw
 
 
 class Folded:
@@ -103,12 +110,11 @@ class States(Mapping[int, Change]):
 class _File(msgspec.Struct, array_like=True):
     queue_tip: str
     queue: Queue
-    changes: list[tuple[int, str, msgspec.Raw]]
+    changes: list[Row]
 
 
 _DECODER = msgspec.msgpack.Decoder(_File)
 _CHANGE = msgspec.msgpack.Decoder(Change)
-_OUTLINE = msgspec.msgpack.Decoder(Outline)
 
 
 def read_folded(repository: Repository, below: str) -> Folded:
@@ -124,7 +130,7 @@ def read_folded(repository: Repository, below: str) -> Folded:
     except (OSError, ValueError, msgspec.DecodeError, RecursionError):
         return folded
     folded.queue, folded.queue_tip = file.queue, file.queue_tip
-    folded.changes = {number: Kept(tip, None, raw) for number, tip, raw in file.changes}
+    folded.changes = {row.outline.id: Kept.from_row(row) for row in file.changes}
     return folded
 
 
@@ -132,7 +138,7 @@ def keep_folded(repository: Repository, below: str, folded: Folded) -> None:
     """Keep it in the place of what was kept. Failing that is no harm: it is folded again."""
     path = _path(repository, below)
     with contextlib.suppress(OSError):
-        changes = [(number, kept.tip, kept.raw) for number, kept in folded.changes.items()]
+        changes = [kept.row() for kept in folded.changes.values()]
         data = msgspec.msgpack.encode(_File(folded.queue_tip, folded.queue, changes))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(prefix="folded-", suffix=".tmp", dir=path.parent)
@@ -152,7 +158,7 @@ def _path(repository: Repository, below: str) -> Path:
 
 
 def _first_line(data: bytes | memoryview) -> bytes:
-    return b"limmat queue folded %d %d %08x" % (_FORMAT, VERSION, zlib.crc32(data))
+    return b"limmat queue folded %d %d %016x" % (_FORMAT, VERSION, xxhash.xxh3_64_intdigest(data))
 
 
 @contextlib.contextmanager
