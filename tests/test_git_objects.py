@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from gitlimmat.errors import GitError
 from gitlimmat.git.objects import (
     BIG,
-    EMPTY_TREE,
     MODE_EXECUTABLE,
     MODE_FILE,
     MODE_SYMLINK,
@@ -30,6 +29,7 @@ from gitlimmat.git.objects import (
 )
 from gitlimmat.git.refs import RefUpdate, update_refs
 from gitlimmat.git.repository import Repository, find_repository
+from gitlimmat.git.stored import EMPTY_TREE
 
 
 @pytest.fixture

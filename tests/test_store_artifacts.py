@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from gitlimmat.errors import StoreError
 from gitlimmat.git.objects import (
     BIG,
-    EMPTY_TREE,
     MODE_FILE,
     MODE_SYMLINK,
     MODE_TREE,
@@ -29,6 +28,7 @@ from gitlimmat.git.objects import (
     ObjectBatch,
 )
 from gitlimmat.git.repository import Repository, find_repository
+from gitlimmat.git.stored import EMPTY_TREE
 from gitlimmat.store.artifacts import Saved, list_files, restore_directory, save_directory
 
 Tree = dict[bytes, object]

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from gitlimmat.errors import ConfigError, LimmatError
 from gitlimmat.git.procreceive import read_told, write_answers
-from gitlimmat.git.repository import Repository, find_repository, load_libgit2_aside
+from gitlimmat.git.repository import Repository, find_repository
 
 _REFUSED = 1
 _USAGE = "error: 'git limmat queue receive' is called by the hooks of a server; see git-limmat-queue(1)\n"
@@ -27,8 +27,6 @@ def run(arguments: Sequence[str]) -> int:
         return 129
     gc.disable()  # it ends before there is anything to collect
     try:
-        if arguments[0] == "proc-receive":
-            load_libgit2_aside()
         repository = find_repository(Path.cwd())
         _share(repository)
         if arguments[0] == "proc-receive":

@@ -9,7 +9,6 @@ that what compares tables with each other still sees the sound parts. Stand-ins 
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Iterable
@@ -51,6 +50,8 @@ def read(value: object, kind: object, place: str, faults: list[str]) -> object:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return a "did you mean" to append to a message, empty when nothing is close."""
+    import difflib  # hooks wait for what is imported, and most have nothing to suggest
+
     by_lower = {each.lower(): each for each in known}
     close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
     return f", did you mean {quote(by_lower[close[0]])}?" if close else ""

@@ -2,16 +2,19 @@
 
 Layer: git.
 
-Read object by object with libgit2: 100,000 commits of a pack take less than a second, and no process.
+Loose commits are read from their files, packed ones with libgit2: 100,000 of them take less than a second,
+and no process. libgit2 is opened for the first of these: loading it takes longer than many loose ones.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitlimmat.git.loose import CutObjectError, LooseObjects
 from gitlimmat.git.objects import DamagedObjectError
+from gitlimmat.git.repository import Repository
 
 if TYPE_CHECKING:
     import pygit2
@@ -35,32 +38,60 @@ class Chain(NamedTuple):
     is_continued: bool
 
 
-def read_chain(objects: pygit2.Repository, tip: str, known: str | None = None) -> Chain:
+def read_chain(
+    repository: Repository,
+    tip: str,
+    known: str | None = None,
+    *,
+    opened: Callable[[], pygit2.Repository] | None = None,
+) -> Chain:
     """Return the commits from `tip` down its first parents: to `known` if that is met, else to the root.
 
-    Raises: DamagedObjectError naming the commit that is missing, unreadable or no commit.
+    `opened` returns the handle to use, that of the repository if it is not given.
+    Raises: DamagedObjectError naming the commit that is missing, unreadable or no commit, and GitError when
+    libgit2 cannot read this kind of repository.
     """
-    import pygit2
-
     links: list[Link] = []
-    oid, read, loose = tip, objects.read, LooseObjects(objects.path)
+    oid, loose = tip, LooseObjects(os.fspath(repository.common_dir))
+    packed: _Packed | None = None
     while oid and oid != known:
         try:
             found = loose.read(oid)
-            is_commit, raw = (found.kind == b"commit", found.data) if found else _read(read, oid)
-        except (KeyError, ValueError, pygit2.GitError, CutObjectError) as error:
-            raise DamagedObjectError(f"cannot read commit '{oid}': {error}") from error
+        except CutObjectError as error:
+            raise _damaged(oid, str(error)) from error
+        if found is not None:
+            is_commit, raw = found.kind == b"commit", found.data
+        else:
+            packed = packed or _Packed(opened() if opened is not None else repository.objects)
+            is_commit, raw = packed.read(oid)
         if not is_commit:
-            raise DamagedObjectError(f"cannot read commit '{oid}': it is something else")
+            raise _damaged(oid, "it is something else")
         links.append(Link(oid, raw.partition(b"\n\n")[2]))
         oid = raw[_ID].decode() if raw[_PARENT] == b"parent " else ""
     links.reverse()
     return Chain(tuple(links), bool(oid) and oid == known)
 
 
-def _read(read: Callable[[str], tuple[int, bytes]], oid: str) -> tuple[bool, bytes]:
-    kind, raw = read(oid)
-    return kind == _COMMIT, raw
+class _Packed:
+    """What libgit2 reads."""
+
+    def __init__(self, objects: pygit2.Repository) -> None:
+        import pygit2
+
+        self._read = objects.read
+        self._errors = (KeyError, ValueError, pygit2.GitError)
+
+    def read(self, oid: str) -> tuple[bool, bytes]:
+        """Return whether it is a commit, and its text. Raises: DamagedObjectError."""
+        try:
+            kind, raw = self._read(oid)
+        except self._errors as error:
+            raise _damaged(oid, str(error)) from error
+        return kind == _COMMIT, raw
+
+
+def _damaged(oid: str, why: str) -> DamagedObjectError:
+    return DamagedObjectError(f"cannot read commit '{oid}': {why}")
 
 
 def commit_text(*, tree: str, parent: str | None, name: str, email: str, at: float, message: bytes) -> bytes:

@@ -23,11 +23,11 @@ from gitlimmat.errors import GitError, LimmatError
 from gitlimmat.git.loose import CutObjectError, read_loose
 from gitlimmat.git.packs import KEEP_REASON, is_being_packed
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import EMPTY_TREE, are_stored
 
 if TYPE_CHECKING:
     import pygit2
 
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 MODE_TREE, MODE_FILE, MODE_EXECUTABLE, MODE_SYMLINK = 0o040000, 0o100644, 0o100755, 0o120000
 BIG = 1 << 20  # files of this many bytes and more are written by git itself
 
@@ -240,8 +240,7 @@ class ObjectBatch:
         Raises: GitError when that failed.
         """
         unsafe = (self._stored | self._fresh.keys()) - self._safe
-        objects = self._repository.objects
-        if is_being_packed(self._repository) or not all(has_object(objects, oid) for oid in unsafe):
+        if is_being_packed(self._repository) or not are_stored(self._repository, unsafe):
             self._keep()
 
     def release(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -90,7 +89,7 @@ def remove_marks_of_dead_pushes(repository: Repository) -> None:
     for mark in (repository.common_dir / "objects" / "pack").glob("pack-*.keep"):
         with suppress(OSError):
             found = _PUSHING.fullmatch(mark.read_text(errors="replace").strip())
-            if found and found[2] == socket.gethostname() and not _is_process(int(found[1])):
+            if found and found[2] == os.uname().nodename and not _is_process(int(found[1])):
                 mark.unlink()
 
 

@@ -8,7 +8,7 @@ git is asked, not libgit2: it makes use of a commit-graph, and the histories are
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -27,19 +27,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     tree: str
     author: str
     subject: str
-
-
-def kinds(repository: Repository, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the id and the kind of the object behind each name; a kind is empty where there is none.
-
-    Raises: GitError when git cannot be asked.
-    """
-    asked = "".join(f"{name}\n" for name in names).encode(errors="surrogateescape")
-    said = os.fsdecode(
-        repository.git.call("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
-    )
-    found = [line.rpartition(" ") for line in said.split("\n")[: len(names)]]
-    return tuple(("", "") if kind in ("missing", "ambiguous") else (oid, kind) for oid, _, kind in found)
 
 
 def joint(repository: Repository, one: str, other: str) -> str | None:

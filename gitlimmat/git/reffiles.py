@@ -76,6 +76,21 @@ class RefFiles(NamedTuple):
                 break
         raise BrokenRefError(f"cannot read '{name}': it has no usable content")
 
+    def direct(self, name: str) -> str | None:
+        """Return the object id that a ref of this full name has itself, None when there is no such ref.
+
+        Raises: OSError when a file cannot be read, BrokenRefError when it has no usable content or leads to
+        another ref.
+        """
+        raw = self._raw(name)
+        if raw is None:
+            return None
+        if found := _ID.match(raw):
+            return found[1].decode()
+        if symbolic := _SYMBOLIC.match(raw):
+            raise BrokenRefError(f"cannot use '{name}': it is a symbolic ref to '{os.fsdecode(symbolic[1])}'")
+        raise BrokenRefError(f"cannot read '{name}': it has no usable content")
+
     def find(self, name: str) -> str | None:
         """Return the full name of the ref that `name` means to git, None when it is not just a ref's name.
 

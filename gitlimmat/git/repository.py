@@ -8,9 +8,7 @@ the directory it named.
 
 from __future__ import annotations
 
-import importlib
 import os
-import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +65,11 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             handle.objects.free()
         return handle.objects
 
+    @property
+    def has_handle(self) -> bool:
+        """Whether that handle has been opened."""
+        return "_handle" in vars(self)
+
     @cached_property
     def _handle(self) -> _Handle:
         return _Handle(_changed_at(self.common_dir), open_libgit2(self.common_dir))
@@ -101,11 +104,6 @@ def open_libgit2(directory: Path) -> pygit2.Repository:
         return opened
     except (pygit2.GitError, OSError, ValueError) as error:
         raise GitError(f"cannot open '{directory}': {error}") from error
-
-
-def load_libgit2_aside() -> None:
-    """Begin to import pygit2 in a thread, while this one waits for git: that saves a third of its time."""
-    threading.Thread(target=importlib.import_module, args=("pygit2",), daemon=True).start()
 
 
 def as_named(repository: Repository) -> Repository:

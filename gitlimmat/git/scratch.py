@@ -26,9 +26,10 @@ import msgspec
 
 from gitlimmat.errors import GitError
 from gitlimmat.git.environment import is_local
-from gitlimmat.git.objects import EMPTY_TREE, ObjectBatch
+from gitlimmat.git.objects import ObjectBatch
 from gitlimmat.git.process import Git
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import EMPTY_TREE
 
 OLDEST_GIT = (2, 38)
 """The first git whose `merge-tree` has `--write-tree`."""

@@ -6,7 +6,6 @@ Source: git-limmat-queue(1), COMMANDS.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 
@@ -83,6 +82,8 @@ def _unknown_command(word: str) -> Fault:
 
 def _unknown(word: str, known: tuple[str, ...], whole: str = "") -> Fault:
     """A word that means nothing; nothing of its line is done."""
+    import difflib  # hooks wait for what is imported
+
     near = difflib.get_close_matches(word[:40], known, n=1, cutoff=0.6)
     if word in ("+r", "+"):
         near = ["r+"]

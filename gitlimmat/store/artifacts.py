@@ -18,7 +18,6 @@ import msgspec
 from gitlimmat.errors import LimmatError, StoreError
 from gitlimmat.git.objects import (
     BIG,
-    EMPTY_TREE,
     MODE_EXECUTABLE,
     MODE_FILE,
     MODE_SYMLINK,
@@ -31,6 +30,7 @@ from gitlimmat.git.objects import (
     read_blob,
 )
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import EMPTY_TREE
 from gitlimmat.model import Stored
 from gitlimmat.store.names import escape, unescape
 

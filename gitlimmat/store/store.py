@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitlimmat.errors import GitError, LimmatError, RefMovedError, StoreError
 from gitlimmat.git.database import database_of, find_database, make_database
-from gitlimmat.git.objects import EMPTY_TREE, DamagedObjectError, ObjectBatch, read_blob
+from gitlimmat.git.objects import DamagedObjectError, ObjectBatch, read_blob
 from gitlimmat.git.refs import (
     BrokenRefError,
     RefUpdate,
@@ -27,6 +27,7 @@ from gitlimmat.git.refs import (
     update_refs,
 )
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import EMPTY_TREE
 from gitlimmat.model import Result, counted
 from gitlimmat.store.edit import Edit
 from gitlimmat.store.forget import forget_results, select_results

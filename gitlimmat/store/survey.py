@@ -15,7 +15,6 @@ import msgspec
 from gitlimmat.errors import StoreError
 from gitlimmat.git.census import blob_sizes, hidden_objects
 from gitlimmat.git.objects import (
-    EMPTY_TREE,
     MODE_TREE,
     DamagedObjectError,
     Entry,
@@ -25,6 +24,7 @@ from gitlimmat.git.objects import (
 )
 from gitlimmat.git.refs import read_ref
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import EMPTY_TREE
 from gitlimmat.model import Definition, Result
 from gitlimmat.store.edit import Edit
 from gitlimmat.store.forget import forget_results

@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from gitlimmat.errors import GitError, RefMovedError, StoreError
 from gitlimmat.git.chain import Chain, commit_text, read_chain
-from gitlimmat.git.objects import EMPTY_TREE, DamagedObjectError, ObjectBatch, has_object
+from gitlimmat.git.objects import DamagedObjectError, ObjectBatch
+from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.reflist import RefList, pack_refs
 from gitlimmat.git.refs import (
     STALE_LOCK_S,
     RefUpdate,
     is_locked,
-    read_ref,
     remove_stale_lock,
     update_refs,
 )
 from gitlimmat.git.repository import Repository, open_libgit2
+from gitlimmat.git.stored import EMPTY_TREE, are_stored, is_loose
 from gitlimmat.queue.eventlines import decode_events, encode_events
 from gitlimmat.queue.events import QUEUE, AnyEvent, ChangeEvent, QueueEvent, Unknown
 from gitlimmat.queue.fold import fold_change, fold_queue
@@ -124,6 +126,7 @@ class Timelines:
         self.repository = repository
         self.below = below
         self._refs = RefList(repository.common_dir, f"{below}/changes", "meta")
+        self._files = RefFiles(repository.common_dir, repository.common_dir)
         self._folded: Folded | None = None
         self._unkept = 0
 
@@ -237,6 +240,8 @@ class Timelines:
 
         Raises: GitError or OSError when that failed; nothing is lost then.
         """
+        if self._unkept:
+            self.keep()  # whoever pushes reads the rest from its files, which may go into packs now
         self._tips()
         if self._refs.loose > _MANY_LOOSE:
             pack_refs(self.repository.git, self.below)
@@ -266,11 +271,12 @@ class Timelines:
 
     def _chain(self, name: str, tip: str, known: str | None) -> Chain:
         try:
-            return read_chain(self.repository.objects, tip, known)
+            return read_chain(self.repository, tip, known)
         except DamagedObjectError:
             pass  # packs may have been exchanged meanwhile: a new handle sees those that are there now
         try:
-            return read_chain(open_libgit2(self.repository.common_dir), tip, known)
+            anew = partial(open_libgit2, self.repository.common_dir)
+            return read_chain(self.repository, tip, known, opened=anew)
         except DamagedObjectError as error:
             raise _broken(name, error.message) from error
 
@@ -283,19 +289,20 @@ class Timelines:
 
     def _read_ref(self, name: str) -> str | None:
         try:
-            return read_ref(self.repository.objects, name)
+            return self._files.direct(name)
         except GitError as error:
             raise _broken(name, error.message) from error
+        except OSError as error:
+            raise _broken(name, error.strerror or str(error)) from error
 
     def _name(self, change: int | None) -> str:
         return f"{self.below}/tree/meta" if change is None else f"{self.below}/changes/{change}/meta"
 
     def _update(self, batch: ObjectBatch, addition: Addition) -> RefUpdate:
         name = self._name(addition.change)
-        objects = self.repository.objects
-        if addition.expected is not None and not has_object(objects, addition.expected):
+        if addition.expected is not None and not are_stored(self.repository, [addition.expected]):
             raise _broken(name, f"commit '{addition.expected}' is missing")
-        if not has_object(objects, EMPTY_TREE):
+        if not is_loose(self.repository, EMPTY_TREE):  # it may be in a pack; to find that out takes longer
             batch.tree({})
         try:
             body = encode_events(addition.events)

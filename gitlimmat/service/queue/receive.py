@@ -17,7 +17,8 @@ import msgspec
 from gitlimmat.errors import LimmatError, RefMovedError
 from gitlimmat.git.procreceive import Push, Refused, Taken, Told
 from gitlimmat.git.proposed import is_ancestor, is_continued, written
-from gitlimmat.git.refs import RefUpdate, read_ref
+from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.refs import RefUpdate
 from gitlimmat.queue.auth import Denied, Principal, Right, authorize
 from gitlimmat.queue.events import ChangeEvent, HeadMoved, Opened
 from gitlimmat.queue.fold import fold_change
@@ -154,15 +155,19 @@ def _continued(session: QueueSession, changes: Sequence[Change], wish: Wish) -> 
     changes = changes[-_MOST_COMPARED:]
     if not changes:
         return []
-    known = [each for each in changes if read_ref_of(session, each) is not None]
+    known = [each for each in changes if _is_kept(session, each)]
     commits = written(session.repository, [wish.head, *(each.head for each in known)], wish.tip)
     return [each for each in known if is_continued(commits, each.head, wish.head)]
 
 
-def read_ref_of(session: QueueSession, change: Change) -> str | None:
-    """Return the head of a change, if it is still kept."""
+def _is_kept(session: QueueSession, change: Change) -> bool:
     ordinal = change.heads.index(change.head) + 1
-    return read_ref(session.repository.objects, head_ref(change.id, ordinal))
+    return _commit_of(session, head_ref(change.id, ordinal)) is not None
+
+
+def _commit_of(session: QueueSession, ref: str) -> str | None:
+    directory = session.repository.common_dir
+    return RefFiles(directory, directory).direct(ref)
 
 
 def _open(session: QueueSession, queue: Queue, wish: Wish, person: Principal) -> _Outcome:
@@ -242,7 +247,7 @@ def _keep_head(session: QueueSession, change: Change, head: str) -> list[RefUpda
     if head in change.heads:
         return []
     name = head_ref(change.id, len(change.heads) + 1)
-    return [RefUpdate(name, head, read_ref(session.repository.objects, name))]
+    return [RefUpdate(name, head, _commit_of(session, name))]
 
 
 def _with_commands(

@@ -12,7 +12,8 @@ import msgspec
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.procreceive import Push
-from gitlimmat.git.proposed import joint, kinds, message, messages
+from gitlimmat.git.proposed import joint, message, messages
+from gitlimmat.git.stored import kinds
 from gitlimmat.queue.answer_change import is_fixup
 from gitlimmat.queue.commands import parse_option
 from gitlimmat.queue.events import Policy
