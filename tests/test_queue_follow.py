@@ -191,7 +191,7 @@ def test_what_is_followed_by_its_url_has_a_name_of_its_own(repo: Repo, server: R
 
 def test_a_remote_without_a_queue_is_empty(repo: Repo, server: Repo) -> None:
     """That is no error: its first change may come yet."""
-    assert repo.limmat("queue", "follow", "--once") == "0 changes, 0 of them open\n"
+    assert repo.limmat("queue", "follow", "--once") == "no change has been opened there yet\n"
     assert "no queue 'origin'" in failing(repo, "queue", "diff", "origin", ".", status=129)
     assert "cannot fetch" in failing(repo, "queue", "follow", "--once", "nowhere")
     assert server.git("for-each-ref") == ""

@@ -74,4 +74,7 @@ class _Teller:
             status = self._printer.paint(change.status.value, STATUS_SLOT[change.status])
             self._printer.line(f"#{change.id} {status}  {one_line(change.title)}")
         total = counted(len(news.loaded.changes), "change")
-        self._printer.line(f"{total}, {len(news.open_changes)} of them open")
+        count = f"{total}, {len(news.open_changes)} of them open"
+        self._printer.line(
+            count if news.loaded.changes or news.loaded.damaged else "no change has been opened there yet"
+        )

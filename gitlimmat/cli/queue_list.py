@@ -25,7 +25,7 @@ from gitlimmat.queue.phrase import branch
 from gitlimmat.queue.state import Change, Status
 from gitlimmat.service.project import open_server
 from gitlimmat.service.queue.told import tell_queue, totals
-from gitlimmat.service.queue.view import Filter, list_changes, open_view
+from gitlimmat.service.queue.view import Filter, QueueView, list_changes, open_view
 from gitlimmat.service.request import Request
 
 _NONE = 1
@@ -58,6 +58,7 @@ def list_(
     )
     project = open_server(options, warn)
     view = open_view(project.repository, warn, time.time(), remote)
+    _check_targets(view, wanted.targets)
     changes = list_changes(view, wanted)
     with paged(project) as printer:
         if json:
@@ -114,6 +115,15 @@ def _status(word: str) -> Status:
     if found is None:
         raise UsageError(f"'{word}' is no status", hint=f"it is one of {', '.join(words)}")
     return found
+
+
+def _check_targets(view: QueueView, names: Sequence[str]) -> None:
+    """Refuse what no change can be for. A target that the queue has given up may still have some."""
+    known = sorted({branch(each) for each in (*view.rules.targets, *view.targets)})
+    for name in names:
+        if name not in known:
+            hint = f"it is one of {', '.join(known)}" if known else "no change has been opened yet"
+            raise UsageError(f"'{name}' is no target of the queue", hint=hint)
 
 
 def _print(printer: Printer, changes: Sequence[Change]) -> None:

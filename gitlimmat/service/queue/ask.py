@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gitlimmat.errors import LimmatError, UsageError
-from gitlimmat.git.configuration import read_settings
 from gitlimmat.git.repository import Repository
-from gitlimmat.service.queue.settings import PREFIX
+from gitlimmat.service.queue.settings import has_queue
 
 if TYPE_CHECKING:
     from gitlimmat.queue.asking import Answer
@@ -53,11 +52,3 @@ def ask(
     check_no_test(repository, environment)
     person = Principal(name=who(session.rules.identity, environment))
     return submit(session, number, command, person, via="cli")
-
-
-def has_queue(repository: Repository) -> bool:
-    """Return whether a repository's own configuration says anything about a queue."""
-    return any(
-        value.scope == "local" and value.key.lower().startswith(PREFIX)
-        for value in read_settings(repository, asked=False)
-    )

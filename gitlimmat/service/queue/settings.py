@@ -81,7 +81,7 @@ def read_rules(repository: Repository, warn: Callable[[str], None] = lambda mess
 
 
 def has_queue(repository: Repository) -> bool:
-    """Whether the repository is set up to have a queue of its own, well or badly."""
+    """Return whether a repository's own configuration says anything about a queue, be it right or wrong."""
     return bool(_own_values(repository))
 
 

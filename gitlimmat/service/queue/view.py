@@ -17,10 +17,10 @@ from gitlimmat.queue.order import queue_order
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Facts, Snapshot
 from gitlimmat.queue.state import Change, Forge, Status
-from gitlimmat.service.queue.ask import NoQueueError, has_queue
+from gitlimmat.service.queue.ask import NoQueueError
 from gitlimmat.service.queue.facts import FactReader
 from gitlimmat.service.queue.session import find_change
-from gitlimmat.service.queue.settings import read_rules
+from gitlimmat.service.queue.settings import has_queue, read_rules
 from gitlimmat.service.queue.suite import Suites
 from gitlimmat.service.queue.turn import server
 from gitlimmat.store.timeline import Entry, Loaded, Timelines, remote_refs
@@ -43,6 +43,11 @@ class QueueView:
         if (fault := self.loaded.damaged.get(number)) is not None:
             raise LimmatError(f"cannot read change {number}: {fault}")
         return find_change(self.loaded, number)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The branches that changes are for, or were."""
+        return frozenset(each.target for each in self.loaded.changes.outlines())
 
     def entries(self, number: int | None) -> tuple[Entry, ...]:
         """Return the timeline of a change, or of the queue, oldest first."""
