@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import pwd
+import re
 import shlex
 import shutil
 import socket
@@ -332,6 +333,12 @@ def test_a_bad_name_in_authorized_keys_gets_nothing(server: Server, name: str) -
 # A real git http-backend.
 
 
+def told_to_set() -> list[str]:
+    """Return the variables that the man page has a web server set; what is missing there is missing here."""
+    page = Path(__file__).parent.parent / "man" / "man1" / "git-limmat-queue.1"
+    return re.findall(r"^SetEnv (\w+)", page.read_text(), re.MULTILINE)
+
+
 class Backend(BaseHTTPRequestHandler):
     """A web server in small: a login by any password, then git http-backend."""
 
@@ -358,8 +365,8 @@ class Backend(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         length = self.headers.get("Content-Length", "0")
         variables = {
+            **dict.fromkeys(told_to_set(), ""),
             "GIT_PROJECT_ROOT": str(self.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
             "REMOTE_USER": base64.b64decode(login).decode().partition(":")[0],
             "REQUEST_METHOD": self.command,
             "PATH_INFO": path,
