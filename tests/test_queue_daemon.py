@@ -243,6 +243,22 @@ def test_a_conflict_is_told_once_and_gone_with_a_new_head(server: Server) -> Non
     assert server.state(second).forge is Forge.LANDED
 
 
+def test_a_target_that_leads_to_another_branch_is_left_alone(server: Server) -> None:
+    """Landing there would make it a branch of its own, and leave the other one behind."""
+    base = server.base()
+    number = server.change("topic")
+    server.approve(number)
+    server.bare.git("branch", "trunk", "main")
+    server.bare.git("symbolic-ref", MAIN, "refs/heads/trunk")
+
+    server.serve()
+
+    assert server.bare.git("symbolic-ref", MAIN) == "refs/heads/trunk"
+    assert server.bare.git("rev-parse", "trunk") == base
+    assert server.state(number).forge is Forge.OPEN
+    assert any("it is a symbolic ref to 'refs/heads/trunk'" in each for each in server.warnings)
+
+
 def test_a_target_moved_by_someone_else_is_planned_again(server: Server, tmp_path: Path) -> None:
     """Nobody is blamed; what lands was tested on what it landed on."""
     server.base(blocking(tmp_path))

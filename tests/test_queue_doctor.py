@@ -111,6 +111,17 @@ def test_tests_that_cannot_be_run_and_a_target_that_is_not_there(server: Server)
     assert "error: nothing can be tested for 'main': no test matches 'slow'" in found(server)[1]
 
 
+def test_a_target_that_leads_elsewhere_is_an_error(server: Server) -> None:
+    """Nothing can land there; nor can a queue be set up for such a one."""
+    server.bare.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    server.bare.git("config", "limmat.queue.target", "alias")
+
+    assert "error: 'alias' is a symbolic ref to 'refs/heads/main', so nothing can land there" in found(server)
+    done = server.bare.program("queue", "init", "--yes", "--target=alias")
+    assert done.returncode == 128
+    assert b"name that: --target refs/heads/main" in done.stderr
+
+
 def test_nobody_can_approve(server: Server) -> None:
     """Neither reviewer nor admin: each change would wait for ever."""
     for key in ("admin", "reviewer"):

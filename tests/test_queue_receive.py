@@ -546,6 +546,31 @@ def test_nobody_else_moves_what_is_the_queues(server: Server, alice: Repo, refsp
     assert server.refs() == before
 
 
+@pytest.mark.parametrize("refspec", ["HEAD:main", "+HEAD:main", "HEAD:trunk", ":main", "HEAD:refs/for/main"])
+def test_a_target_that_leads_to_another_branch_is_guarded_with_it(
+    server: Server, alice: Repo, refspec: str
+) -> None:
+    """Under both names; and nothing is taken that could not land."""
+    server.bare.git("branch", "trunk", "main")
+    server.bare.git("symbolic-ref", "refs/heads/main", "refs/heads/trunk")
+    alice.commit("one")
+    before = server.refs()
+
+    push(alice, refspec, by="walt", status=1)
+
+    assert server.refs() == before
+    assert server.bare.git("symbolic-ref", "refs/heads/main") == "refs/heads/trunk"
+
+
+def test_a_target_is_no_other_branch_that_git_finds_by_its_name(server: Server, alice: Repo) -> None:
+    """A branch may be called like the full name of one that does not exist."""
+    server.bare.git("config", "--add", "limmat.queue.target", "rel")
+    server.bare.git("update-ref", "refs/heads/refs/heads/rel", "refs/heads/main")
+    alice.commit("one")
+
+    assert "'rel' does not exist yet" in push(alice, "HEAD:refs/for/rel", status=1)
+
+
 def test_everything_else_passes(server: Server, alice: Repo) -> None:
     """Branches, tags and notes are nobody's but their writers'."""
     alice.commit("one")

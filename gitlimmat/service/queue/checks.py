@@ -19,6 +19,7 @@ from gitlimmat.queue.phrase import branch
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.state import Forge
 from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, warning
+from gitlimmat.service.queue.guard import final_name
 from gitlimmat.service.queue.session import target_tip
 from gitlimmat.service.queue.settings import has_queue, read_rules
 from gitlimmat.service.queue.setup import Wanted, plan_setup
@@ -27,6 +28,7 @@ from gitlimmat.service.queue.turn import server
 from gitlimmat.store.timeline import Timelines
 
 _PROGRAM = "limmat.program"
+_NAME_IT = "name that in limmat.queue.target in place of it"
 
 
 def _queue(place: Place) -> Iterator[Finding]:
@@ -91,8 +93,11 @@ def _targets(repository: Repository, rules: Rules) -> Iterator[Finding]:
     suites = Suites(repository)
     for target in rules.targets:
         name = branch(target)
+        other = final_name(repository, target)
         tip = target_tip(repository, target)
-        if not tip:
+        if other != target:
+            yield error(f"'{name}' is a symbolic ref to '{other}', so nothing can land there", _NAME_IT)
+        elif not tip:
             yield warning(f"'{name}' does not exist yet", "an admin of the queue can push it")
         elif fault := suites.fault(tip, rules.tests):
             yield error(

@@ -107,9 +107,9 @@ class FactReader:
         files = RefFiles(self._repository.common_dir, self._repository.common_dir)
         for target in targets:
             try:
-                tip = files.read(target)
+                tip = files.direct(target)  # one that leads to another branch cannot be moved
             except (LimmatError, OSError, ValueError) as error:
-                self._warn_once(f"target '{target}' cannot be read: {error}")
+                self._warn_once(f"target '{target}' cannot be used: {error}")
                 continue
             if tip is not None:
                 self._histories.setdefault(target, Ancestry(self._repository)).move(tip)

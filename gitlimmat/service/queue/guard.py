@@ -8,7 +8,7 @@ The daemon moves refs with git update-ref, which calls no pre-receive hook, so i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -48,6 +48,7 @@ def refusals(
     objects than those that were approved.
     """
     folds = (repository.common_dir / "head").exists()  # names are the same whatever their case
+    guarded = {name: target for target in rules.targets for name in (final_name(repository, target), target)}
     found: dict[str, Refusal] = {}
     for push in pushes:
         name = final_name(repository, push.ref)
@@ -59,7 +60,7 @@ def refusals(
             found[push.ref] = _of_ours(push)
         elif _touches(name, _REPLACEMENTS, folds=folds):
             found[push.ref] = _of_replacements(push)
-        elif (target := _target(name, rules, folds=folds)) is not None and not _may_move(
+        elif (target := _target((name, push.ref), guarded, folds=folds)) is not None and not _may_move(
             repository, rules, target, push, environment
         ):
             found[push.ref] = _of_target(push, target)
@@ -86,9 +87,16 @@ def final_name(repository: Repository, ref: str) -> str:
     return ref
 
 
-def _target(name: str, rules: Rules, *, folds: bool) -> str | None:
-    """Return the target that is moved, or could not be made any more, when `name` is."""
-    return next((target for target in rules.targets if _touches(name, target, folds=folds)), None)
+def _target(names: Sequence[str], guarded: Mapping[str, str], *, folds: bool) -> str | None:
+    """Return the target that is moved, or could not be made any more, when one of `names` is."""
+    return next(
+        (
+            target
+            for each, target in guarded.items()
+            if any(_touches(name, each, folds=folds) for name in names)
+        ),
+        None,
+    )
 
 
 def _touches(name: str, guarded: str, *, folds: bool) -> bool:

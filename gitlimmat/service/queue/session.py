@@ -126,9 +126,9 @@ def _additions(found: Answer, number: int | None, loaded: Loaded) -> list[Additi
 
 
 def target_tip(repository: Repository, target: str) -> str:
-    """Return the commit that a target is at; empty when there is none."""
+    """Return the commit that a target is at; empty when there is none, or when it leads to another branch."""
     try:
-        return RefFiles(repository.common_dir, repository.common_dir).read(target) or ""
+        return RefFiles(repository.common_dir, repository.common_dir).direct(target) or ""
     except (GitError, OSError):
         return ""
 

@@ -28,6 +28,7 @@ from gitlimmat.queue.rules import Identity
 from gitlimmat.service.init import Plan
 from gitlimmat.service.init_settings import change_of, check_writable, find_program
 from gitlimmat.service.init_steps import Act, MakeDirectory, Remove, Step, Write, WriteConfig
+from gitlimmat.service.queue.guard import final_name
 from gitlimmat.service.queue.identity import checked_name
 from gitlimmat.service.queue.settings import KEYS, PREFIX
 from gitlimmat.service.queue.setup_hooks import install_hooks, our_directory, remove_hooks
@@ -189,6 +190,10 @@ def _complete(
     if is_by_account and "admin" not in {*given, *present}:
         given["admin"] = [checked_name(getpass.getuser(), "your account")]
     for target in given.get("target", []):
+        if (other := final_name(repository, target)) != target:
+            raise LimmatError(
+                f"{quote(target)} is a symbolic ref to {quote(other)}", hint=f"name that: --target {other}"
+            )
         if not repository.git.succeeds("rev-parse", "-q", "--verify", f"{target}^{{commit}}"):
             told.append(f"{quote(target)} does not exist yet: an administrator of the queue can push it")
 

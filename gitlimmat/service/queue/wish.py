@@ -13,6 +13,7 @@ import msgspec
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.procreceive import Push
 from gitlimmat.git.proposed import joint, message, messages
+from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.stored import kinds
 from gitlimmat.queue.answer_change import is_fixup
 from gitlimmat.queue.commands import parse_option
@@ -95,7 +96,9 @@ def _check_history(session: QueueSession, head: str, place: Place) -> tuple[str,
     Raises: RefusedError when the head cannot come to land there.
     """
     branch = quote(place.target.removeprefix("refs/heads/"))
-    (_, kind), (tip, kind_of_tip) = kinds(session.repository, [head, place.target])
+    directory = session.repository.common_dir
+    tip = RefFiles(directory, directory).direct(place.target)
+    (_, kind), (_, kind_of_tip) = kinds(session.repository, [head, tip or ABSENT])
     if not kind:
         raise RefusedError(
             "what is pushed has not arrived",
@@ -106,7 +109,7 @@ def _check_history(session: QueueSession, head: str, place: Place) -> tuple[str,
             "git push origin '<tag>^{commit}:refs/for/<branch>' pushes its commit" if kind == "tag" else None
         )
         raise RefusedError(f"what is pushed is no commit but a {kind}", hint=hint)
-    if kind_of_tip != "commit":
+    if tip is None or kind_of_tip != "commit":
         raise RefusedError(
             f"{branch} does not exist yet, so nothing can be merged into it",
             hint="an administrator of the queue can push its first commit",
