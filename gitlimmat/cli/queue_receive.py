@@ -28,7 +28,6 @@ def run(arguments: Sequence[str]) -> int:
     gc.disable()  # it ends before there is anything to collect
     try:
         repository = find_repository(Path.cwd())
-        _share(repository)
         if arguments[0] == "proc-receive":
             _proc_receive(repository)
         return _pre_receive(repository)
@@ -78,11 +77,3 @@ def _proc_receive(repository: Repository) -> NoReturn:
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-
-
-def _share(repository: Repository) -> None:
-    """Let others write what is made here, where git is told to share: a directory shows that."""
-    mode = (repository.common_dir / "objects").stat().st_mode
-    if mode & 0o020:
-        before = os.umask(0o077)
-        os.umask(before & ~(mode & 0o077))

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from gitlimmat.errors import GitError, WorktreeError
+from gitlimmat.git.modes import make_directory, open_lock
 from gitlimmat.git.process import Git
 from gitlimmat.git.removal import remove
 
@@ -43,8 +44,8 @@ def entries_locked(common_dir: Path) -> Iterator[None]:
     """
     path = common_dir / "limmat" / "worktrees.lock"
     try:
-        path.parent.mkdir(exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        make_directory(path.parent, parents=False)
+        fd = open_lock(path)
     except OSError as error:
         raise WorktreeError(f"cannot lock '{path}': {error.strerror}") from error
     try:

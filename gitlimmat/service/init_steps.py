@@ -17,6 +17,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.git.modes import make_directory
 
 
 class Write(msgspec.Struct, frozen=True, tag=True):
@@ -142,7 +143,7 @@ class Transaction:
                 self._back.append(path.unlink)
             case MakeDirectory():
                 if not path.is_dir():
-                    path.mkdir()
+                    make_directory(path, parents=False)
                     self._back.append(path.rmdir)
             case RemoveDirectory() | Touch():
                 self._last.append(step)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.git.modes import make_directory, open_lock
 from gitlimmat.runner.processes import read_process, usable
 from gitlimmat.service.headword import is_alive
 from gitlimmat.store.bytelocks import try_flock
@@ -81,7 +82,7 @@ class Presence:
         """
         path = self._place / "background.lock"
         try:
-            self._place.mkdir(parents=True, exist_ok=True)
+            make_directory(self._place)
             handle = _open(path)
             if not try_flock(handle):
                 _unmark(self._marker)
@@ -103,14 +104,14 @@ class Presence:
 def _open(path: Path) -> int:
     """Open a file to lock it. It may be another user's: reading is enough."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return open_lock(path)
     except PermissionError:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _mark(path: Path) -> None:
     """Write who we are, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     aside = path.with_name(f"{path.name}.{os.getpid()}.new")
     aside.write_text(f"{os.getpid()} {_start(os.getpid())}\n")
     aside.replace(path)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.git.modes import make_directory
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Commit, Outcome, subject_of
 from gitlimmat.service.board import Board, CellState, Change
@@ -107,8 +108,8 @@ def _write(repository: Repository, commit: str, standing: str) -> None:
     directory = repository.state_dir / DIRECTORY
     aside = directory / f"{commit}.{os.getpid()}"
     try:
-        repository.state_dir.mkdir(exist_ok=True)
-        directory.mkdir(exist_ok=True)
+        make_directory(repository.state_dir, parents=False)
+        make_directory(directory, parents=False)
         aside.write_text(standing + "\n")
         aside.replace(directory / commit)
         files = _files(directory)

@@ -21,6 +21,7 @@ from pathlib import Path
 import xxhash
 
 from gitlimmat.errors import StoreError
+from gitlimmat.git.modes import make_directory, open_lock
 
 HAVE_RANGES = hasattr(fcntl, "F_OFD_SETLK")
 LAST_BYTE = 2**63 - 2  # start and length together must stay within off_t
@@ -106,15 +107,15 @@ class ByteLocks:
 
     def _take_range(self, offset: int) -> int | None:
         if self._file is None:
-            self._state_dir.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._state_dir / "locks", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            make_directory(self._state_dir)
+            self._file = open_lock(self._state_dir / "locks")
         return self._file if lock_range(self._file, fcntl.F_WRLCK, offset) else None
 
     def _take_file(self, offset: int) -> int | None:
         path = self._path(offset)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         while True:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handle = open_lock(path)
             if not try_flock(handle):
                 os.close(handle)
                 return None

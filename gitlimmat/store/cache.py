@@ -18,6 +18,7 @@ import msgspec
 import xxhash
 
 from gitlimmat.errors import LimmatError, StoreError
+from gitlimmat.git.modes import make_directory, open_lock, share
 from gitlimmat.git.objects import copy_blob
 from gitlimmat.store.artifacts import restore_directory
 from gitlimmat.store.bytelocks import is_file_at, try_flock
@@ -118,7 +119,7 @@ class Cache:
     @contextmanager
     def _entry(self, oid: str, make: _Make, has: Callable[[Path], bool]) -> Iterator[Path]:
         try:
-            self._top.mkdir(parents=True, exist_ok=True)
+            make_directory(self._top)
             path, handle = self._find(oid, make, has)
         except StoreError:
             raise
@@ -215,7 +216,7 @@ def _beside(path: Path, kind: str) -> Path:
 
 
 def _open_lock(path: Path) -> int:
-    return os.open(_beside(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return open_lock(_beside(path, "lock"))
 
 
 def _read_manifest(path: Path) -> _Manifest | None:
@@ -229,7 +230,9 @@ def _write_manifest(path: Path) -> int:
     looks, size = _look(path)
     manifest = _beside(path, "json")
     aside = _beside(path, "json-tmp")
-    aside.write_bytes(msgspec.json.encode(_Manifest(looks=looks, size=size)))
+    with aside.open("wb") as out:
+        out.write(msgspec.json.encode(_Manifest(looks=looks, size=size)))
+        share(out.fileno(), aside)  # whoever uses the entry says so in its time
     aside.replace(manifest)
     return size
 

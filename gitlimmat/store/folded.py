@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import xxhash
 
+from gitlimmat.git.modes import make_directory
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.fold import VERSION
 from gitlimmat.queue.state import Change, Forge, Queue
@@ -140,7 +141,7 @@ def keep_folded(repository: Repository, below: str, folded: Folded) -> None:
     with contextlib.suppress(OSError):
         changes = [kept.row() for kept in folded.changes.values()]
         data = msgspec.msgpack.encode(_File(folded.queue_tip, folded.queue, changes))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         handle, aside = tempfile.mkstemp(prefix="folded-", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as out:

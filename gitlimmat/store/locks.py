@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitlimmat.git.modes import make_directory, open_lock
 from gitlimmat.model import Key
 from gitlimmat.store.bytelocks import (
     HAVE_RANGES,
@@ -57,8 +58,8 @@ def update_lock(state_dir: Path) -> Iterator[None]:
     a holder that does not move for ten seconds (it may be stopped) is not waited for.
     Raises: OSError when the lock file cannot be made.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
-    handle = os.open(state_dir / "update.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    make_directory(state_dir)
+    handle = open_lock(state_dir / "update.lock")
     try:
         end = time.monotonic() + _UPDATE_WAIT_S
         while not try_flock(handle) and time.monotonic() < end:
@@ -90,8 +91,8 @@ def maintenance_lock(state_dir: Path) -> Iterator[bool]:
 
 @contextmanager
 def _held(path: Path) -> Iterator[bool]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    make_directory(path.parent)
+    handle = open_lock(path)
     try:
         yield try_flock(handle)
     finally:

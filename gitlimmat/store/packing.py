@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.git.modes import share
 from gitlimmat.git.packs import count_loose, is_being_packed, merge_packs, pack_loose
 from gitlimmat.git.repository import Repository
 from gitlimmat.store.locks import update_lock
@@ -29,6 +30,7 @@ def note_packs(repository: Repository, state_dir: Path, names: Sequence[str]) ->
     path = state_dir / "packs"
     try:
         with path.open("a") as out:
+            share(out.fileno(), path)
             out.writelines(f"0 {name}\n" for name in names)
         if path.stat().st_size >= _MOST * _LINE and not is_being_packed(repository):
             levels = _read(path)
@@ -55,6 +57,7 @@ def tidy(repository: Repository, state_dir: Path) -> None:
     merged = merge_packs(repository, [name for names in levels.values() for name in names])
     if merged is not None:
         with update_lock(state_dir), path.open("a") as out:
+            share(out.fileno(), path)
             out.write(f"{max(levels)} {merged}\n")
     if count_loose(repository) > _MANY_LOOSE:
         pack_loose(repository)
@@ -77,5 +80,7 @@ def _read(path: Path) -> dict[int, list[str]]:
 
 def _write(path: Path, levels: dict[int, list[str]]) -> None:
     aside = path.with_suffix(".tmp")
-    aside.write_text("".join(f"{level} {name}\n" for level, names in levels.items() for name in names))
+    with aside.open("w") as out:
+        out.writelines(f"{level} {name}\n" for level, names in levels.items() for name in names)
+        share(out.fileno(), aside)
     aside.replace(path)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from gitlimmat.errors import StoreError
+from gitlimmat.git.modes import make_directory, open_lock
 from gitlimmat.model import Commit
 from gitlimmat.store.bytelocks import is_file_at, try_flock
 from gitlimmat.store.removal import remove_tree
@@ -125,9 +126,9 @@ class Runs:
 
     def _begin(self) -> None:
         top = Path(self._top)
-        top.mkdir(parents=True, exist_ok=True)
+        make_directory(top)
         while self._lock is None:
-            handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handle = open_lock(self._lock_path)
             if try_flock(handle) and is_file_at(handle, self._lock_path):
                 self._lock = handle
             else:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from gitlimmat.git.modes import make_directory, share
 from gitlimmat.git.repository import Repository
 
 _MOST = 1_000  # so many letters are kept; more are told by this daemon or not at all
@@ -45,7 +46,7 @@ class Outbox:
         if not letters:
             return
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self._directory)
             room = max(0, _MOST - len(self._names()))
             for letter in letters[:room]:
                 self._put(letter)
@@ -79,7 +80,9 @@ class Outbox:
             return []
 
     def _put(self, letter: Letter) -> None:
-        with (self._directory / letter.name).open("wb") as file:
+        path = self._directory / letter.name
+        with path.open("wb") as file:
+            share(file.fileno(), path)  # a daemon of another account may have to read it
             file.write(msgspec.json.encode(letter))
             file.flush()
             os.fsync(file.fileno())

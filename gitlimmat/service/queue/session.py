@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gitlimmat.errors import GitError, RefMovedError, StoreError, UsageError
+from gitlimmat.git.modes import make_directory
 from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
@@ -147,7 +148,7 @@ def wake(repository: Repository) -> None:
     """Wake the daemon of a repository. The daemon calls it, too, so that others find a file to write to."""
     path = wake_file(repository)
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _ANYONE_WRITES)
         try:
             os.write(handle, b"%d\n" % time.time_ns())

@@ -20,6 +20,7 @@ from gitlimmat.config.names import quote
 from gitlimmat.config.parse import parse
 from gitlimmat.config.records import Config
 from gitlimmat.errors import ConfigError, LimmatError
+from gitlimmat.git.modes import make_directory
 from gitlimmat.git.objects import MODE_EXECUTABLE, MODE_FILE, list_tree, read_blob, read_commit, read_tree
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Test
@@ -166,7 +167,7 @@ def _make(repository: Repository, place: Path, blobs: Mapping[str, str]) -> None
         path = place / name
         if path.is_file():
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         handle, aside = tempfile.mkstemp(prefix=f"{place.name}.", suffix=".new", dir=place.parent)
         try:
             with os.fdopen(handle, "wb") as out:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from gitlimmat.errors import LimmatError
+from gitlimmat.git.modes import make_directory, open_lock
 from gitlimmat.git.repository import Repository
 from gitlimmat.store.bytelocks import try_flock
 
@@ -33,8 +34,8 @@ def take_turn(repository: Repository) -> Turn | None:
     """
     path = _path(repository)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        make_directory(path.parent)
+        handle = open_lock(path)
     except OSError as error:
         raise LimmatError(f"cannot lock '{path}': {error.strerror}") from error
     if not try_flock(handle):
