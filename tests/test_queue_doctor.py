@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -162,3 +163,19 @@ def test_a_repository_without_a_queue_is_not_reported_on(repo: Repo) -> None:
     (check,) = CHECKS
 
     assert list(check.look(Place(Request(repo=[repo.path])))) == []
+
+
+def test_a_target_that_is_checked_out_is_named(server: Server, tmp_path: Path) -> None:
+    """What lands would not be in the files of that worktree, which look as if it were taken back."""
+    for name in ("there", "gone"):
+        server.bare.git("worktree", "add", "-q", "-f", str(tmp_path / name), "main")
+    server.bare.git("worktree", "add", "-q", "--detach", str(tmp_path / "detached"), "main")
+    server.bare.git("worktree", "add", "-q", "-b", "other", str(tmp_path / "other"), "main")
+    shutil.rmtree(tmp_path / "gone")
+
+    assert found(server, Level.WARNING, Level.ERROR) == [
+        f"warning: 'main' is checked out in '{tmp_path}/there', and moves without the files there",
+        UNSERVED,
+    ]
+    server.bare.git("-C", str(tmp_path / "there"), "checkout", "-q", "--detach")
+    assert found(server, Level.WARNING, Level.ERROR) == [UNSERVED]

@@ -46,6 +46,7 @@ def _queue(place: Place) -> Iterator[Finding]:
         yield from _set_up(repository)
         yield from _people(rules)
         yield from _targets(repository, rules)
+        yield from _worktrees(repository, rules)
     yield from _timelines(repository)
     pid = server(repository)
     if pid is None:
@@ -107,6 +108,20 @@ def _targets(repository: Repository, rules: Rules) -> Iterator[Finding]:
         else:
             tests = suites.at(tip).choose(rules.tests)
             yield fine(f"{counted(len(tests), 'test')} for what is to land in '{name}'")
+
+
+def _worktrees(repository: Repository, rules: Rules) -> Iterator[Finding]:
+    """Say which worktrees have a target checked out: git keeps others from moving it there, we do not."""
+    listed = repository.git.run(["worktree", "list", "--porcelain", "-z"]).stdout  # none of an old git
+    for record in os.fsdecode(listed).split("\0\0"):
+        about = dict(line.partition(" ")[::2] for line in record.split("\0"))
+        target = about.get("branch", "")
+        if target in rules.targets and "prunable" not in about:
+            path = about["worktree"]
+            yield warning(
+                f"'{branch(target)}' is checked out in '{path}', and moves without the files there",
+                f"git -C '{path}' checkout --detach",
+            )
 
 
 def _timelines(repository: Repository) -> Iterator[Finding]:
