@@ -2,9 +2,9 @@
 
 Layer: git.
 
-git gives what it makes in a shared repository the modes that `core.sharedRepository` asks for, whatever the
-umask is; `objects/` shows them, also to a hook that nobody waits for git in. A umask that is widened instead
-would be that of every job.
+In a shared repository, git gives what it makes the modes that `core.sharedRepository` asks for, whatever the
+umask is. The mode of `objects/` shows them without asking git, for which a push would have to wait. To widen
+the umask instead would be to widen that of every job.
 """
 
 from __future__ import annotations
