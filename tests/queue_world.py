@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gitlimmat.queue.events import (
     QUEUE,
@@ -70,6 +70,7 @@ class World:
         self.queue = Queue()
         self.histories: dict[int, list[ChangeEvent]] = {}
         self.approved: dict[int, str] = {}
+        self.named: dict[str, set[tuple[int, str]]] = {}  # by run, who has approved what its merge says
         self.bad: set[str] = set()
         self.bad_together: set[frozenset[str]] = set()
         self.conflicts: set[frozenset[str]] = set()
@@ -163,7 +164,8 @@ class World:
         if change.forge is Forge.OPEN and not change.is_draft:
             self.approved[number] = change.head
         self.now += 1
-        self.tell(number, Approved(actor="rita", at=self.now, head=change.head, by="rita", repair=repair))
+        by = self.random.choice(("rita", "sue"))
+        self.tell(number, Approved(actor=by, at=self.now, head=change.head, by=by, repair=repair))
         return number
 
     def unapprove(self, number: int) -> None:
@@ -309,6 +311,7 @@ class World:
         self.run_count += 1
         run = f"{merge[:12]}-{self.run_count}"
         self.starts[run], self.merges[run] = action, merge
+        self.named[run] = self._approvers(member.change for member in kept)
         self.due[run] = self.now + self.random.choice((10.0, 20.0, 30.0))
         if self.random.random() < self.flaky:
             self.due[run] = self.random.choice((LIMIT_S * 2, 5.0))
@@ -325,9 +328,16 @@ class World:
             commits=(merge,),
             tests=("unit",),
             deadline=self.now + LIMIT_S,
+            policy=self.rules.policy,
+            chosen=self.rules.tests,
+            every_commit=self.rules.every_commit,
             repair=action.repair,
         )
         todo += [lambda number=each.change: self.tell(number, started) for each in kept]  # type: ignore[misc]
+
+    def _approvers(self, numbers: Iterable[int]) -> set[tuple[int, str]]:
+        approvals = {number: self.changes[number].approval for number in numbers}
+        return {(number, found.by) for number, found in approvals.items() if found is not None}
 
     def _check_start(self, action: Start) -> None:
         """The rules of a start, from this world's own books."""
@@ -358,6 +368,7 @@ class World:
             is_distrusted = any(job.by and job.by not in self.rules.trusted for job in run.jobs)
             assert (
                 is_distrusted
+                or self.named[run.run] != self._approvers(change.id for change, _ in members)
                 or run.base != self.tips[run.target]
                 or any(
                     self.approved.get(change.id) != head
@@ -390,6 +401,7 @@ class World:
         assert action.old == start.base == self.tips[action.target] == self.parent[merge]
         assert self.verdicts[action.run] is RunOutcome.PASSED
         assert not self.is_bad(merge)
+        assert self.named[action.run] >= self._approvers(action.changes)
         heads = {self.approved[number] for number in action.changes}
         assert self.contents[merge] == self.contents[action.old] | heads
         for number in action.changes:

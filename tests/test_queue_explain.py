@@ -132,6 +132,22 @@ def _conflict(where: World) -> None:
     where.tell(1, Conflicted(actor=QUEUE, at=where.now, head=head, base=base, paths=paths))
 
 
+def _conflict_of_its_own(where: World, paths: tuple[str, ...] = ()) -> None:
+    _conflict(where)
+    head, base = where.changes[1].head, where.tips[MAIN]
+    reason = "its fixups cannot be folded: content"
+    where.tell(1, Conflicted(actor=QUEUE, at=where.now, head=head, base=base, paths=paths, reason=reason))
+
+
+def _folds_badly(where: World) -> None:
+    _conflict_of_its_own(where, ("a",))
+
+
+def _try_begins(where: World) -> None:
+    where.unapprove(1)
+    where.want_try(1)
+
+
 def _conflict_unapproved(where: World) -> None:
     _conflict(where)
     where.unapprove(1)
@@ -206,6 +222,24 @@ SENTENCES: list[tuple[str, dict[str, int], Act, str]] = [
         "is next in line, to be tested on top of run {run} of #2 if it merges with that, else after it",
     ),
     ("conflict", {}, _conflict, "conflicts with main at {tip} in a and 2 more; rebase it and push"),
+    (
+        "conflict of its own",
+        {},
+        _conflict_of_its_own,
+        "cannot be merged onto main at {tip}: its fixups cannot be folded: content",
+    ),
+    (
+        "conflict of its own, in a file",
+        {},
+        _folds_badly,
+        "cannot be merged onto main at {tip}: its fixups cannot be folded: content in a",
+    ),
+    (
+        "a try is next",
+        {},
+        _try_begins,
+        "needs approval by a reviewer; its try is about to start",
+    ),
     (
         "conflict with a run",
         {"depth": 2},

@@ -285,6 +285,27 @@ def test_an_option_that_is_refused_refuses_all_of_it(server: Server, alice: Repo
     assert server.refs() == before
 
 
+@pytest.mark.parametrize("fits", ["main", "stable"])
+def test_the_target_that_an_option_names_is_the_one_that_counts(
+    server: Server, alice: Repo, fits: str
+) -> None:
+    """An approval beside it is of a change to the new one."""
+    server.bare.git("config", "--add", "limmat.queue.target", "stable")
+    server.bare.git("branch", "stable", "main")
+    alice.commit("one", file="mine\n")
+    other = server.clone("other")
+    other.commit("two", file="theirs\n")
+    clashes = "main" if fits == "stable" else "stable"
+    server.bare.git("fetch", "-q", str(other.path), f"HEAD:refs/heads/{clashes}")
+
+    options = ("target=stable", "r+")
+    out = push(alice, FOR, by="ada", options=options, status=0 if fits == "stable" else 1)
+
+    assert ("conflicts with its target, in 'file'" in out) is (fits == "main")
+    if fits == "stable":
+        assert server.change(1).is_approved
+
+
 def test_what_conflicts_cannot_be_approved_by_an_option(server: Server, alice: Repo) -> None:
     """It is merged with the target before the approval is taken, be the change new or not."""
     alice.commit("one", file="mine\n")

@@ -108,8 +108,10 @@ def _unfit(command: Approve, asking: Asking, change: Change) -> str | None:
             return f"{quote(name)} is no reviewer"
     conflict = change.conflict
     if conflict is not None and (conflict.head, conflict.base) == (change.head, asking.tip):
+        if conflict.is_of_its_own:
+            return f"change {change.id} cannot be merged: {quote(conflict.reason)}"
         where = ", ".join(quote(path) for path in conflict.paths[:3])
-        why = f", in {where}" if where else f": {quote(conflict.reason)}" if conflict.reason else ""
+        why = f", in {where}" if where else ""
         return f"change {change.id} conflicts with its target{why}"
     return None
 

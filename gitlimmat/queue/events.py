@@ -219,8 +219,10 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run-started"):
     """A run has its merge. The same event is in the timeline of each member.
 
     `base` is what was merged onto: the target's tip, or the merge of the run `after`, which must land before.
-    `commits` are to be tested, the merge last. `deadline` is in seconds since the epoch. `repair` when the
-    tests are those of the merge and not of `base`.
+    `commits` are to be tested, the merge last. `deadline` is in seconds since the epoch, by the clock of the
+    daemon, `timeout` in seconds. `repair` when the
+    tests are those of the merge and not of `base`. `policy`, `chosen` (names or globs of tests) and
+    `every_commit` are the settings that it was made by.
     """
 
     run: str
@@ -233,7 +235,10 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run-started"):
     commits: tuple[str, ...]
     tests: tuple[str, ...]
     deadline: float
+    timeout: float = 0.0
     policy: Policy = Policy.MERGE
+    chosen: tuple[str, ...] = ()
+    every_commit: bool = False
     repair: bool = False
 
 

@@ -283,7 +283,7 @@ def _blamed(change: Change) -> str:
         return "did not pass; push a new head or retry"
     what = f"merge {short(auto.merge)} (run {auto.run})"
     if auto.outcome is RunOutcome.TIMED_OUT:
-        limit = span(auto.deadline - auto.started)
+        limit = span(auto.limit)
         return f"was not tested within {limit} on {what}; push a new head or retry"
     failed = [job for job in auto.jobs if job.outcome.value == str(auto.outcome)]
     if auto.outcome is RunOutcome.FAILED and failed:
@@ -326,8 +326,16 @@ def _conflict(change: Change, ahead: Outlook) -> str:
     known = change.conflict
     if stack and not is_conflicting(change, snapshot, tip):
         return f"conflicts with {run_of(stack[-1].run)}, and waits for what becomes of that"
-    where = _where(known) if known is not None and known.head == change.head else ""
-    return f"conflicts with {branch(change.target)} at {short(tip)}{where}; rebase it and push"
+    place = f"{branch(change.target)} at {short(tip)}"
+    if known is None or (known.head, known.base) != (change.head, tip):
+        return f"conflicts with {place}; rebase it and push"
+    return _clash(known, place) + ("" if known.is_of_its_own else "; rebase it and push")
+
+
+def _clash(known: Conflict, place: str) -> str:
+    if known.is_of_its_own:
+        return f"cannot be merged onto {place}: {one_line(known.reason)}{_where(known)}"
+    return f"conflicts with {place}{_where(known)}"
 
 
 def _where(conflict: Conflict) -> str:
@@ -342,7 +350,7 @@ def _clashed(change: Change, ahead: Outlook) -> str:
     if known is None or known.head != change.head:
         return ""
     if known.base == ahead.snapshot.facts.tips.get(change.target):
-        return f"; it conflicts with {branch(change.target)} at {short(known.base)}{_where(known)}"
+        return f"; it {_clash(known, f'{branch(change.target)} at {short(known.base)}')}"
     if (change.head, ahead.snapshot.facts.tips.get(change.target)) in ahead.snapshot.facts.clean:
         return ""
     return f"; it conflicted with {short(known.base)}{_where(known)}"
@@ -364,8 +372,10 @@ def _awaited_try(change: Change, ahead: Outlook) -> str:
     reason = try_hold(change, ahead.snapshot, ahead.rules)
     place = branch(change.target)
     match reason:
-        case None:
+        case None if len(ahead.at_work.tries) >= ahead.rules.tries:
             return f"; its try waits for one of {ahead.rules.tries} places"
+        case None:
+            return "; its try is about to start"
         case Hold.BLOCKED:
             return (
                 f"; its try waits, as {short(try_base(change, ahead.snapshot))} could not be merged just now"

@@ -59,7 +59,7 @@ from gitlimmat.queue.state import (
     TryRequest,
 )
 
-VERSION = 4
+VERSION = 5
 """To be raised when the same events fold into something else: states kept by older ones are stale then."""
 
 _Forge = Opened | HeadMoved | TargetChanged | Retitled | DraftSet | Closed | Reopened | Landed
@@ -275,9 +275,13 @@ def _start(change: Change, event: RunStarted) -> Change | None:
         tests=event.tests,
         started=event.at,
         deadline=event.deadline,
+        timeout=event.timeout,
         policy=event.policy,
+        chosen=event.chosen,
+        every_commit=event.every_commit,
         repair=event.repair,
         head=head,
+        by=change.approval.by if change.approval is not None else "",
     )
     if event.kind is Kind.AUTO:
         return replace(change, runs=(*change.runs, run), conflict=None)
@@ -291,7 +295,8 @@ def _conflict(change: Change, event: Conflicted) -> Change | None:
         return None
     known, wanted = change.conflict, change.wanted_try
     is_awaited = wanted is not None and wanted.parent in ("", event.base)
-    goes_on = known is not None and known.head == event.head
+    is_aside = wanted is not None and wanted.parent == event.base
+    goes_on = known is not None and (known.head, known.is_aside) == (event.head, is_aside)
     conflict = Conflict(
         head=event.head,
         base=event.base,
@@ -300,6 +305,7 @@ def _conflict(change: Change, event: Conflicted) -> Change | None:
         at=event.at,
         first=known.first if known is not None and goes_on and not is_awaited else event.base,
         since=known.since if known is not None and goes_on else event.at,
+        is_aside=is_aside,
     )
     return replace(change, conflict=conflict, wanted_try=None if is_awaited else wanted)
 

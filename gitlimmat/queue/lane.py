@@ -210,7 +210,13 @@ def _overtaken(work: Work, snapshot: Snapshot) -> str:
 
 def _fault(work: Work, snapshot: Snapshot, rules: Rules, now: float) -> Fault | None:
     """Return why a run is over by what its members say, or by the clock."""
-    return _disagreement(work) or _first_end(work) or _unwanted(work, snapshot, rules) or _late(work, now)
+    return (
+        _disagreement(work)
+        or _first_end(work)
+        or _unwanted(work, snapshot, rules)
+        or _lost(work, snapshot)
+        or _late(work, now)
+    )
 
 
 def _disagreement(work: Work) -> Fault | None:
@@ -269,7 +275,14 @@ def _unwanted(work: Work, snapshot: Snapshot, rules: Rules) -> Fault | None:
         reason = _withdrawn(change, member, run)
         if reason:
             return Fault(outcome=RunOutcome.CANCELLED, reason=f"#{change.id} {reason}")
-    return _distrusted(run, rules) if run.kind is Kind.AUTO else None
+    return _outdated(run, rules) or _distrusted(run, rules) if run.kind is Kind.AUTO else None
+
+
+def _outdated(run: Run, rules: Rules) -> Fault | None:
+    """Return the fault of a run whose merge, or whose tests, would be others by the settings as they are."""
+    if (run.policy, run.chosen, run.every_commit) == (rules.policy, rules.tests, rules.every_commit):
+        return None
+    return Fault(outcome=RunOutcome.SUPERSEDED, reason="the settings for runs are others now")
 
 
 def _distrusted(run: Run, rules: Rules) -> Fault | None:
@@ -303,7 +316,17 @@ def _withdrawn(change: Change, member: Member, run: Run) -> str:
     known = change.run(run.run)
     if known is not None and known.is_retired:
         return "is to be tested again"
+    if known is not None and known.by != change.approval.by:
+        return f"is approved by {change.approval.by} now"  # its merge names the other one
     return "is approved without --repair now" if run.repair and not change.approval.repair else ""
+
+
+def _lost(work: Work, snapshot: Snapshot) -> Fault | None:
+    if work.run.merge not in snapshot.facts.lost:
+        return None
+    return Fault(
+        outcome=RunOutcome.SUPERSEDED, reason=f"its merge {short(work.run.merge)} is not there any more"
+    )
 
 
 def _late(work: Work, now: float) -> Fault | None:
@@ -311,7 +334,7 @@ def _late(work: Work, now: float) -> Fault | None:
         return None
     return Fault(
         outcome=RunOutcome.TIMED_OUT,
-        reason=f"it has taken more than {span(work.run.deadline - work.run.started)}",
+        reason=f"it has taken more than {span(work.run.limit)}",
     )
 
 

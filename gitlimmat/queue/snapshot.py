@@ -40,6 +40,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     attempt; `clean` those that are known to merge, and `brought` those where the base has the head already.
     `came_with` has the runs of others that have brought what is contained, by change, where it were these.
     `broken` has by target, or by the commit that a run would be built on, what is wrong with its tests.
+    `lost` has the merges of runs that still count, and that are not there any more.
     """
 
     tips: Mapping[str, str] = {}
@@ -51,6 +52,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     brought: frozenset[tuple[str, str]] = frozenset()
     broken: Mapping[str, Broken] = {}
     came_with: Mapping[int, str] = {}
+    lost: frozenset[str] = frozenset()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

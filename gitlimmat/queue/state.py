@@ -82,8 +82,10 @@ class TryRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A test of a merge, as the timeline of one of its members tells it.
 
-    `outcome` is None while it is at work. `is_retired` when it is not to count any more (a retry, or a new
-    approval after a failure). Units: `started`, `ended`, `deadline` are seconds since the epoch.
+    `by` has approved this member when it began; its merge says so. `policy`, `chosen` and `every_commit` are
+    the settings that it was made by. `outcome` is None while it is at work. `is_retired` when it is not to
+    count any more (a retry, or a new approval after a failure).
+    Units: `started`, `ended`, `deadline` are seconds since the epoch, `timeout` is seconds.
     """
 
     run: str
@@ -97,9 +99,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     tests: tuple[str, ...]
     started: float
     deadline: float
+    timeout: float = 0.0
     policy: Policy = Policy.MERGE
+    chosen: tuple[str, ...] = ()
+    every_commit: bool = False
     repair: bool = False
     head: str = ""
+    by: str = ""
     jobs: tuple[Job, ...] = ()
     outcome: RunOutcome | None = None
     ended: float | None = None
@@ -108,6 +114,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_by: str = ""
     is_yielding: bool = False
     asked: TryRequest | None = None  # what a try was asked for with
+
+    @property
+    def limit(self) -> float:
+        """How long it may take, in seconds."""
+        return self.timeout or self.deadline - self.started
 
     @property
     def is_open(self) -> bool:
@@ -129,6 +140,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     """That `head` cannot be merged onto `base`.
 
     `since` says when that began, and `first` of which base it was told: a target that moves on is no news.
+    `is_aside` when somebody wanted to try it onto that, which says nothing about its target.
     """
 
     head: str
@@ -138,6 +150,12 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     first: str = ""
     since: float = 0.0
+    is_aside: bool = False
+
+    @property
+    def is_of_its_own(self) -> bool:
+        """Whether `reason` says what is the matter, and the same paths changed twice are not the reason."""
+        return bool(self.reason) and (not self.paths or self.reason.startswith("its "))
 
 
 class Comment(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +210,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return self.approval is not None and self.approval.head == self.head
 
     @property
+    def is_conflicting(self) -> bool:
+        """Whether its head could not be merged onto what its target was at last."""
+        known = self.conflict
+        return known is not None and known.head == self.head and not known.is_aside
+
+    @property
     def auto(self) -> Run | None:
         """The newest auto run with the present head that still counts."""
         return self._current(Kind.AUTO)
@@ -211,7 +235,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
             is_suspect = auto.outcome not in (None, RunOutcome.PASSED) and len(auto.members) > 1
             if not is_suspect and (shown is not Status.READY or self.is_approved):  # a batch blames nobody
                 return shown
-        if self.conflict is not None and self.conflict.head == self.head and self.is_approved:
+        if self.is_approved and self.is_conflicting:
             return Status.CONFLICT
         if self.is_approved:
             return Status.APPROVED

@@ -218,7 +218,7 @@ def mergeable(snapshot: Snapshot, change: Change) -> str:
         return "yes"
     if (change.head, tip) in snapshot.facts.conflicts:
         return "no"
-    if change.conflict is not None and change.conflict.head == change.head:
+    if change.is_conflicting:
         return "no"
     merged = any(run.head == change.head and run.target == change.target for run in change.runs)
     return "yes" if merged else ""

@@ -11,15 +11,16 @@ import time
 class SteadyClock:
     """Seconds since the epoch as they were when it was set, going on by the monotonic clock.
 
-    Deadlines are told by it: whoever sets the time of the machine ends no run with that.
+    Deadlines are told by it: whoever sets the time of the machine ends no run with that. Nor does the time
+    count in which no daemon was at work.
     """
 
     def __init__(self) -> None:
         self.set()
 
-    def set(self) -> None:
-        """Take the time from the wall."""
-        self._offset = time.time() - time.monotonic()
+    def set(self, at: float | None = None) -> None:
+        """Go on from `at`, by default from the time on the wall."""
+        self._offset = (time.time() if at is None else at) - time.monotonic()
 
     def now(self) -> float:
         """Return the time."""

@@ -169,8 +169,6 @@ class Daemon:
 
     def _hear(self, news: News) -> None:
         if news & (News.REFS | News.CONFIG | News.GONE):
-            if news & News.CONFIG:
-                self._passes.are_rules_due = True
             self._woken.set()
 
     def _advance(self) -> None:

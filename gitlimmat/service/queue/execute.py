@@ -125,7 +125,7 @@ class Executor:
             self._findings.clean |= {pair}
             return
         known = change.conflict
-        if change.is_approved or known is None or known.head != change.head:
+        if change.is_approved or known is None or not change.is_conflicting:
             self._tell_conflict(change.id, found, tip, loaded)
         self._findings.unclean |= {pair}
 

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.ancestry import Ancestry
+from gitlimmat.git.objects import has_object, is_out_of_reach
 from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import Kind, RunOutcome
@@ -101,6 +102,7 @@ class FactReader:
             clean=findings.clean,
             brought=frozenset(pair for pair in findings.brought if pair[1] not in present),
             broken=self._faults(changes, tips, rules),
+            lost=frozenset(self._lost(changes)),
         )
 
     def _tips(self, targets: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -131,6 +133,16 @@ class FactReader:
             ours = any(run.run in merged for run in change.runs)
             if not ours and self._has(change.target, change.head):
                 yield change.id
+
+    def _lost(self, changes: Iterable[Change]) -> Iterator[str]:
+        """Yield the merges of runs that still count, and that not even git finds any more."""
+        for change in changes:
+            for run in (change.auto, change.last_try):
+                if run is None or not (run.is_open or (run is change.auto and _may_be_built_on(run))):
+                    continue
+                there = has_object(self._repository.objects, run.merge)
+                if not there and not is_out_of_reach(self._repository, "commit", run.merge):
+                    yield run.merge
 
     def _has(self, target: str, oid: str) -> bool:
         return self._histories[target].has(oid)

@@ -23,6 +23,7 @@ from gitlimmat.queue.snapshot import Snapshot, Start
 from gitlimmat.queue.state import Change, Forge, Queue
 from gitlimmat.queue.state import Conflict as Known
 from gitlimmat.service.queue.facts import Findings
+from gitlimmat.service.queue.session import target_tip
 from gitlimmat.service.queue.starting import merge_spec
 
 _LIMIT_S = 5.0
@@ -66,18 +67,18 @@ def answered(
     rules: Rules,
     *,
     via: str,
-    tip: str,
 ) -> Answer:
     """Return what a command does now; git is asked first whether what it approves can be merged.
 
-    `tip` is the target's commit where it is known. When git fails or takes long, the approval counts: whether
-    it merges is found out when it is its turn.
+    When git fails or takes long, the approval counts: whether it merges is found out when it is its turn.
     """
     at = time.time()
+    tip = target_tip(repository, change.target) if change is not None else ""
     found = answer(command, principal, change, queue, rules, at=at, via=via, tip=tip)
     if change is None or not tip or not any(isinstance(event, Approved) for event in found.events):
         return found
-    if fold_change(change, found.events).target != change.target:
+    after = fold_change(change, found.events)
+    if after.target != change.target:
         return found
     try:
         clash = conflict_of(repository, change, tip, rules)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from gitlimmat.errors import LimmatError, RefMovedError
+from gitlimmat.errors import GitError, LimmatError, RefMovedError
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.events import Notice
 from gitlimmat.queue.hold import Ground
@@ -40,6 +40,7 @@ _PATIENCE = 3  # failures after which nobody waits for success who has something
 _FOR_EVER_S = 1e9
 _AT_ONCE_S = 0.05
 _TURNS = 50
+_MOST_OVERTAKEN = 5
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +73,7 @@ class _Trouble:
 
 
 class Passes:
-    """Does passes. For one thread at a time; `are_rules_due` may be set by any."""
+    """Does passes. For one thread at a time."""
 
     def __init__(
         self,
@@ -83,7 +84,6 @@ class Passes:
         warn: Callable[[str], None],
         log: Log,
     ) -> None:
-        self.are_rules_due = False
         self._repository = repository
         self._rules = read_rules(repository, warn)
         if not self._rules.targets:
@@ -94,8 +94,10 @@ class Passes:
         suites = Suites(repository)
         self._facts = FactReader(repository, suites, warn, findings)
         self._clock = SteadyClock()
+        self._is_first = True
         self._executor = Executor(repository, self._timelines, suites, findings, self._clock, say)
         self._troubles: dict[object, _Trouble] = {}
+        self._overtaken: dict[Action, int] = {}  # how often, for what is still to be done
         self._told: set[str] = set()
         self._announced: dict[int, str] = {}
         self._outbox = Outbox(repository, warn)
@@ -166,9 +168,7 @@ class Passes:
         raise moved
 
     def _read_rules(self) -> None:
-        if not self.are_rules_due:
-            return
-        self.are_rules_due = False
+        """Read the rules anew: files that the configuration includes are followed by nobody."""
         try:
             self._rules = read_rules(self._repository, self._warn_once)
         except LimmatError as error:
@@ -177,6 +177,9 @@ class Passes:
     def _act(self, loaded: Loaded) -> Outlook:
         for number, why in loaded.damaged.items():
             self._warn_once(f"change {number} is left out: {why}")
+        if self._is_first:
+            self._is_first = False
+            self._go_on(loaded)
         now = self._clock.now()
         self._unknown = iter(())
         facts = self._facts.read(loaded, self._rules, self._blocked())
@@ -205,14 +208,23 @@ class Passes:
             letters=tuple(letters),
         )
 
+    def _go_on(self, loaded: Loaded) -> None:
+        """Give the newest run that a former daemon has begun all of its time: its tests begin again, too."""
+        if runs := _open_runs(loaded).values():
+            self._clock.set(max(run.deadline - run.limit for run in runs))
+
     def _do(self, action: Action, loaded: Loaded) -> bool:
         """Do one action; return whether all is to be looked at anew."""
         if self._is_waiting(action):
             return False
         try:
             self._executor.execute(action, loaded, self._rules)
-        except RefMovedError:
-            return True
+        except RefMovedError as error:
+            self._overtaken[action] = self._overtaken.get(action, 0) + 1
+            if self._overtaken[action] < _MOST_OVERTAKEN:
+                return True
+            self._fail(action, error)  # nobody is so fast: our own attempt fails half done
+            return isinstance(action, Start)
         except Exception as error:  # one action that fails must not keep others from theirs
             self._fail(action, error)
             return isinstance(action, Start)  # others may go instead
@@ -293,6 +305,7 @@ class Passes:
     def _forget_troubles(self, actions: Sequence[Action]) -> None:
         """Forget what is not to be done any more."""
         now = time.monotonic()
+        self._overtaken = {action: count for action, count in self._overtaken.items() if action in actions}
         for key, trouble in tuple(self._troubles.items()):
             is_wanted = now < trouble.due + _FIRST_S if isinstance(key, str) else key in actions
             if trouble.due <= now and not is_wanted:
@@ -307,6 +320,8 @@ class Passes:
         what = key if isinstance(key, str) else _name(key)
         if isinstance(error, LimmatError | OSError):
             why = explain(error) if isinstance(error, LimmatError) else str(error)
+            if isinstance(error, RefMovedError) and isinstance(error.__cause__, GitError):
+                why += f" ({error.__cause__})"
             self._warn_once(f"cannot go on with {what}: {why}; trying again")
         else:
             self._warn_once(self._log.report(what, error))

@@ -269,9 +269,7 @@ def _with_commands(
 
     replies: list[str] = []
     for option, command in wish.commands:
-        found = answered(
-            session.repository, command, person, after, queue, session.rules, via=_VIA, tip=wish.tip
-        )
+        found = answered(session.repository, command, person, after, queue, session.rules, via=_VIA)
         if found.is_refused or found.queue_events:
             reason = (
                 found.reply if found.is_refused else "what is not about a change cannot be said by a push"

@@ -98,10 +98,7 @@ def submit(
     while True:
         loaded = session.timelines.load()
         change = None if number is None else find_change(loaded, number)
-        tip = target_tip(session.repository, change.target) if change is not None else ""
-        found = answered(
-            session.repository, command, principal, change, loaded.queue, session.rules, via=via, tip=tip
-        )
+        found = answered(session.repository, command, principal, change, loaded.queue, session.rules, via=via)
         additions = _additions(found, number, loaded)
         if found.is_refused or not additions:
             return found

@@ -82,7 +82,10 @@ def run_started(
         commits=_commits(repository, beginning, rules),
         tests=tests,
         deadline=deadline,
+        timeout=rules.timeout_s,
         policy=rules.policy,
+        chosen=rules.tests,
+        every_commit=rules.every_commit,
         repair=is_repair,
     )
     return started, fault
