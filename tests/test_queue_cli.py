@@ -281,6 +281,7 @@ def test_what_makes_no_sense_is_a_usage_error(server: Server, queue: Program) ->
         ("try", "1", "--parent", "abc"): "no full commit id",
         ("try", "1", "--cancel", "-t", "x"): "--cancel goes with no other option",
         ("delegate", "1", "a,b"): "is no name",
+        ("delegate", "1", ""): "nobody is called ''",
         ("frob",): "no such command 'frob'",
         ("priority", "1", "much"): "much",
         ("show", "9"): "no change 9",

@@ -110,6 +110,7 @@ def test_tests_that_cannot_be_run_and_a_target_that_is_not_there(server: Server)
     write_tests(server, PASSING)
     server.set("test", "slow")
     assert "error: nothing can be tested for 'main': no test matches 'slow'" in found(server)[1]
+    assert b"hint: limmat.queue.test asks for it" in server.bare.program("doctor").stdout
 
 
 def test_a_target_that_leads_elsewhere_is_an_error(server: Server) -> None:

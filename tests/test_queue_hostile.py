@@ -45,6 +45,23 @@ def test_a_test_has_no_say_in_its_queue(server: Server, tmp_path: Path) -> None:
         assert "a test has no say in the queue that runs it" in (tmp_path / name).read_text()
 
 
+def test_a_test_moves_no_target_whoever_it_runs_as(server: Server, tmp_path: Path) -> None:
+    """Not even where its account may push past the queue: what fails would land."""
+    server.set("identity", "shell")
+    server.set("pusher", "ann")
+    pushing = f"git push -f $LIMMAT_ORIGIN HEAD:main >{tmp_path}/pushed 2>&1"
+    test = f"export LIMMAT_QUEUE_USER=ann; {pushing}; false"
+    base = server.base(f'[[tests]]\nname = "unit"\ncommand = "{test}"\n')
+    carry_out(plan_setup(find_repository(server.bare.path), Wanted()), lambda line: None)
+    number = server.change("topic")
+    server.approve(number)
+
+    server.serve()
+
+    assert server.tip == base
+    assert "'main' is moved by the merge queue only" in (tmp_path / "pushed").read_text()
+
+
 @pytest.mark.parametrize(("of_change", "command"), [(True, Approve()), (False, Resume())])
 def test_what_is_damaged_is_said_at_once(server: Server, of_change: bool, command: Command) -> None:
     """Nobody is told that there is no such change, nor waits for others to be done with it."""

@@ -443,7 +443,7 @@ def test_a_timeline_that_was_rewritten_is_folded_anew(repo: Repo) -> None:
     assert texts(timelines, 1) == ["two"]
 
 
-@pytest.mark.parametrize("how", ["missing", "cut", "blob", "garbage", "empty", "symbolic"])
+@pytest.mark.parametrize("how", ["missing", "cut", "blob", "files", "garbage", "empty", "symbolic"])
 def test_a_damaged_timeline_is_told_apart(repo: Repo, how: str) -> None:
     """The others go on; whoever wants to add to it is told its name and what to do."""
     make(timelines := queue_of(repo), 3)
@@ -458,6 +458,8 @@ def test_a_damaged_timeline_is_told_apart(repo: Repo, how: str) -> None:
         path.write_bytes(path.read_bytes()[:20])
     elif how == "blob":
         file.write_text(repo.git("hash-object", "-w", "--stdin", stdin="x") + "\n")
+    elif how == "files":
+        file.write_text(repo.commit("one of the project", file="1\n") + "\n")
     else:
         file.write_text({"garbage": "x" * 41, "empty": "", "symbolic": "ref: refs/heads/main\n"}[how])
 
@@ -482,10 +484,14 @@ def test_a_tip_that_is_gone_is_not_added_to(repo: Repo) -> None:
         timelines.append([Addition(change=1, events=(said("x"),), expected=tip)], reason="test")
 
 
-def test_a_queue_whose_own_timeline_is_damaged_is_paused(repo: Repo) -> None:
+@pytest.mark.parametrize("how", ["missing", "replaced"])
+def test_a_queue_whose_own_timeline_is_damaged_is_paused(repo: Repo, how: str) -> None:
     """Nobody knows whether the tree is closed: nothing is to land."""
     add(queue_of(repo), None, TreeClosed(actor="bob", at=1.0, below=5))
-    spoil(repo, repo.git("rev-parse", TREE_REF))
+    if how == "missing":
+        spoil(repo, repo.git("rev-parse", TREE_REF))
+    else:
+        repo.git("update-ref", TREE_REF, repo.commit("one of the project", file="1\n"))
     loaded = queue_of(repo).load()
     assert loaded.queue.paused is not None
     assert TREE_REF in loaded.queue.paused.reason

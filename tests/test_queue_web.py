@@ -651,6 +651,29 @@ def test_commands_serve_and_write_pages(queue: QueueRepo, request: pytest.Fixtur
     assert web.wait(20) == 0
 
 
+def test_pages_of_a_daemon_that_waits_for_its_turn_are_served(
+    queue: QueueRepo, request: pytest.FixtureRequest
+) -> None:
+    """Another one serves the queue; whoever looks sees the same."""
+    queue.open("One")
+    turn = take_turn(find_repository(queue.server.path))
+    assert turn is not None
+    request.addfinalizer(turn.end)
+    waiting = queue.server.start("queue", "serve", "--http-sockaddr", "127.0.0.1:0")
+
+    def end() -> None:
+        waiting.kill()
+        waiting.communicate()
+
+    request.addfinalizer(end)
+    assert waiting.stdout is not None
+    url = waiting.stdout.readline().decode().strip()
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert "One" in answer.read().decode()
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(20) == 0
+
+
 def test_outcomes_of_jobs_have_looks() -> None:
     """No outcome of a job is forgotten."""
     from gitlimmat.web.queuewords import job_look, run_look

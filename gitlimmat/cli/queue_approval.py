@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gitlimmat.cli.queue_words import ChangeNumber, tell
+from gitlimmat.errors import UsageError
 from gitlimmat.queue.commands import parse_words
 from gitlimmat.queue.events import Level, Rollup
 from gitlimmat.queue.requests import Delegate, Prioritize, SetRollup, Unapprove, Undelegate
@@ -84,15 +85,17 @@ def delegate(
     options: Request,
     change: ChangeNumber,
     name: Annotated[
-        str, typer.Argument(metavar="[<name>]", help="Who: its author, if not given.", show_default=False)
-    ] = "",
+        str | None, typer.Argument(metavar="[<name>]", help="Who: its author, if not given.")
+    ] = None,
     level: Annotated[
         Level, typer.Option("--level", metavar="LEVEL", help="What is allowed: review, or try.")
     ] = Level.REVIEW,
 ) -> int:
     """Let somebody else approve or try a change."""
-    if not name:
+    if name is None:
         return tell(options, change, Delegate(level=level))
+    if not name:
+        raise UsageError("nobody is called ''", hint="leave the name out for the author of the change")
     return tell(options, change, parse_words([f"delegate={name}", level.value]))
 
 

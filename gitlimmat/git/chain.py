@@ -1,4 +1,4 @@
-"""Chains of commits, of which only the messages matter.
+"""Chains of commits without files, of which only the messages matter.
 
 Layer: git.
 
@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from gitlimmat.git.loose import CutObjectError, LooseObjects
 from gitlimmat.git.objects import DamagedObjectError
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import EMPTY_TREE
 
 if TYPE_CHECKING:
     import pygit2
 
 _COMMIT = 1
+_TREE = slice(5, 45)
+_EMPTY = EMPTY_TREE.encode()
 _PARENT = slice(46, 53)  # after `tree <id>\n`
 _ID = slice(53, 93)
 
@@ -48,8 +51,8 @@ def read_chain(
     """Return the commits from `tip` down its first parents: to `known` if that is met, else to the root.
 
     `opened` returns the handle to use, that of the repository if it is not given.
-    Raises: DamagedObjectError naming the commit that is missing, unreadable or no commit, and GitError when
-    libgit2 cannot read this kind of repository.
+    Raises: DamagedObjectError naming the commit that is missing, unreadable, no commit, or one with files,
+    and GitError when libgit2 cannot read this kind of repository.
     """
     links: list[Link] = []
     oid, loose = tip, LooseObjects(os.fspath(repository.common_dir))
@@ -66,6 +69,8 @@ def read_chain(
             is_commit, raw = packed.read(oid)
         if not is_commit:
             raise _damaged(oid, "it is something else")
+        if raw[_TREE] != _EMPTY:
+            raise _damaged(oid, "it has files, so it is none of ours")
         links.append(Link(oid, raw.partition(b"\n\n")[2]))
         oid = raw[_ID].decode() if raw[_PARENT] == b"parent " else ""
     links.reverse()
@@ -79,12 +84,14 @@ class _Packed:
         import pygit2
 
         self._read = objects.read
-        self._errors = (KeyError, ValueError, pygit2.GitError)
+        self._errors = (ValueError, pygit2.GitError)
 
     def read(self, oid: str) -> tuple[bool, bytes]:
         """Return whether it is a commit, and its text. Raises: DamagedObjectError."""
         try:
             kind, raw = self._read(oid)
+        except KeyError as error:
+            raise _damaged(oid, "it is not there") from error
         except self._errors as error:
             raise _damaged(oid, str(error)) from error
         return kind == _COMMIT, raw

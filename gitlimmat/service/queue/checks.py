@@ -17,6 +17,7 @@ from gitlimmat.git.scratch import OLDEST_GIT
 from gitlimmat.model import counted
 from gitlimmat.queue.phrase import branch
 from gitlimmat.queue.rules import Rules
+from gitlimmat.queue.snapshot import Lack
 from gitlimmat.queue.state import Forge
 from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, warning
 from gitlimmat.service.queue.guard import final_name
@@ -28,6 +29,7 @@ from gitlimmat.service.queue.turn import server
 from gitlimmat.store.timeline import Timelines
 
 _PROGRAM = "limmat.program"
+_NO_ADMIN = "an admin of the queue can push it, and there is none: git limmat queue init --admin <name>"
 _NAME_IT = "name that in limmat.queue.target in place of it"
 
 
@@ -99,12 +101,13 @@ def _targets(repository: Repository, rules: Rules) -> Iterator[Finding]:
         if other != target:
             yield error(f"'{name}' is a symbolic ref to '{other}', so nothing can land there", _NAME_IT)
         elif not tip:
-            yield warning(f"'{name}' does not exist yet", "an admin of the queue can push it")
-        elif fault := suites.fault(tip, rules.tests):
-            yield error(
-                f"nothing can be tested for '{name}': {fault}",
-                "a change that mends it lands with 'git limmat queue approve --repair' by an admin",
-            )
+            cure = "an admin of the queue can push it" if rules.admins else _NO_ADMIN
+            yield warning(f"'{name}' does not exist yet", cure)
+        elif broken := suites.broken(tip, rules.tests):
+            hint = "a change that mends it lands with 'git limmat queue approve --repair' by an admin"
+            if broken.lack is Lack.MATCH:
+                hint = "limmat.queue.test asks for it"
+            yield error(f"nothing can be tested for '{name}': {broken.said}", hint)
         else:
             tests = suites.at(tip).choose(rules.tests)
             yield fine(f"{counted(len(tests), 'test')} for what is to land in '{name}'")

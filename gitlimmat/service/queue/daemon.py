@@ -9,6 +9,7 @@ killed in the middle. All work on refs is in one thread at a time; jobs run besi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 
@@ -93,9 +94,18 @@ class Daemon:
                 f"cannot serve '{self._project.repository.worktree}': it is not a bare repository",
                 hint="a branch that someone works on must not move under them; use a bare clone",
             )
-        turn = await self._take_turn(once=once)
-        if turn is None:
-            return
+        showing = asyncio.create_task(self._show())  # also while another daemon has its turn
+        try:
+            turn = await self._take_turn(once=once)
+            if turn is not None:
+                await self._serve(turn, once=once)
+        finally:
+            showing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await showing
+
+    async def _serve(self, turn: Turn, *, once: bool) -> None:
+        """Be the one that serves."""
         try:
             remove_suites(self._project.repository)
             async with Host() as host, asyncio.TaskGroup() as tasks:
@@ -149,18 +159,17 @@ class Daemon:
         self._follower = Follower(repository, repository.common_dir, self._hear)
         self._follower.set_files((wake_file(repository),))
         parts = (("following", self._follower.run), ("notify", self._herald.run))
-        helpers = [
+        return [
             tasks.create_task(guarded(name, work, log=self._log, say=self._sayer(name)))
             for name, work in parts
         ]
-        if self._pages is not None:
-            helpers.append(tasks.create_task(self._show(self._pages)))
-        return helpers
 
-    async def _show(self, pages: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Serve pages; when they fail again and again, be without them."""
+    async def _show(self) -> None:
+        """Serve pages, if there are any; when they fail again and again, be without them."""
+        if self._pages is None:
+            return
         try:
-            await guarded("pages", pages, log=self._log, say=self._sayer("pages"))
+            await guarded("pages", self._pages, log=self._log, say=self._sayer("pages"))
         except PartFailedError as error:
             self._warn(f"no pages are served any more: {error}")
 
@@ -225,9 +234,9 @@ class Daemon:
         for name, run in runs.items():
             if name not in self._works:
                 work = self._works[name] = RunAtWork(run, self._shop, self._woken.set)
-                self._tasks.create_task(self._serve(work))
+                self._tasks.create_task(self._run(work))
 
-    async def _serve(self, work: RunAtWork) -> None:
+    async def _run(self, work: RunAtWork) -> None:
         """Run the tests of one run; a fault of ours ends that run and no other."""
         try:
             await work.serve()

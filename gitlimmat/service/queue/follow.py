@@ -88,7 +88,7 @@ class Follower:
         specs = [f"+{OWN}/{each}:{self.below}/{each}" for each in ("changes/*/meta", "tree/*")]
         quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-gc")
         try:
-            self.repository.git.call("fetch", *quiet, "--atomic", "--prune", "--", self.remote, *specs)
+            self.repository.git.call("fetch", *quiet, "--atomic", "--", self.remote, *specs)
         except GitError as error:
             said = error.stderr.partition("\n")[0].removeprefix("fatal: ") or error.message
             raise GitError(

@@ -16,7 +16,7 @@ from gitlimmat.errors import LimmatError
 from gitlimmat.git.procreceive import Push
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
-from gitlimmat.service.queue.identity import who
+from gitlimmat.service.queue.identity import check_no_test, who
 from gitlimmat.store.names import SHARE
 
 OURS = "refs/limmat"
@@ -114,6 +114,7 @@ def _may_move(
     if not names:
         return False
     try:
+        check_no_test(repository, environment)
         name = who(rules.identity, environment)
     except LimmatError:
         return False

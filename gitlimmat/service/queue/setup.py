@@ -196,6 +196,8 @@ def _complete(
             )
         if not repository.git.succeeds("rev-parse", "-q", "--verify", f"{target}^{{commit}}"):
             told.append(f"{quote(target)} does not exist yet: an administrator of the queue can push it")
+            if "admin" not in {*given, *present}:
+                told.append("nobody is an administrator yet: name somebody with --admin")
 
 
 def _check_people(values: dict[str, list[str]], stated: dict[str, list[str]], told: list[str]) -> None:
