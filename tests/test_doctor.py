@@ -575,6 +575,23 @@ def test_what_may_not_be_written_is_an_error(tested: Repo) -> None:
     assert "ok results" in said
 
 
+def test_work_that_goes_on_is_nothing_to_mend(repo: Repo, tmp_path: Path) -> None:
+    """Notes are written when all that was asked for is done."""
+    wait = f"echo x >{tmp_path}/began; while ! test -e {tmp_path}/go; do sleep 0.02; done"
+    repo.config(
+        '[[tests]]\nname = "fast"\ncommand = "true"\n'
+        f'[[tests]]\nname = "slow"\ncommand = "{wait}"\ndepends_on = ["fast"]\n'
+    )
+    repo.commit("one")
+    process = repo.start("run", "HEAD")
+    try:
+        wait_for_file(tmp_path / "began")
+        assert "not as the results are" not in repo.limmat("doctor")
+    finally:
+        (tmp_path / "go").touch()
+        process.communicate()
+
+
 def test_ordinary_work_leaves_nothing_to_mend(tested: Repo) -> None:
     """Rewording, forgetting, collecting and another config are no faults."""
     tested.reword("main", "better words")

@@ -613,7 +613,10 @@ def test_a_damaged_timeline_is_a_problem_and_no_more(queue: QueueRepo, served: S
 
     assert answer.status == 200
     assert "Good" in answer.text
-    assert served.get(f"/changes/{bad}").status in (200, 404)
+    page = served.get(f"/changes/{bad}")
+    assert page.status == 500
+    assert "This change cannot be read." in page.text
+    assert "it has files, so it is none of ours" in page.text
 
 
 def test_a_broken_setting_is_told_and_the_rest_is_shown(queue: QueueRepo, served: Served) -> None:

@@ -68,8 +68,7 @@ def list_(
             return 0
         for line in closing_lines(view):
             printer.line(printer.paint(line, Slot.PROBLEM))
-        for number, fault in sorted(view.loaded.damaged.items()):
-            warn(f"change {number} cannot be read: {fault}")
+        _warn_of_damage(view)
         _print(printer, changes)
     return 0 if changes else _NONE
 
@@ -94,6 +93,7 @@ def info(
         printer.line(f"{counted(counts['open'], 'change')} open" + (f": {', '.join(parts)}" if parts else ""))
         for line in closing_lines(view):
             printer.line(line)
+        _warn_of_damage(view)
         if view.snapshot.queue.paused is None:
             _print_estimate(printer, estimate(view.snapshot, view.rules, view.now))
     hint_of_server(project, view, list_changes(view, Filter()), remote)
@@ -115,6 +115,11 @@ def _status(word: str) -> Status:
     if found is None:
         raise UsageError(f"'{word}' is no status", hint=f"it is one of {', '.join(words)}")
     return found
+
+
+def _warn_of_damage(view: QueueView) -> None:
+    for number, fault in sorted(view.loaded.damaged.items()):
+        warn(f"change {number} cannot be read: {fault}")
 
 
 def _check_targets(view: QueueView, names: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from gitlimmat.model import counted
 from gitlimmat.service.diagnosis import Check, Finding, Place, error, fine, warning
 from gitlimmat.service.notes import check_notes, refresh_notes
 from gitlimmat.store.locks import free_update_lock, update_lock
+from gitlimmat.store.runs import running_jobs
 from gitlimmat.store.store import RESULTS_REF
 from gitlimmat.store.survey import Survey, restore, survey
 from gitlimmat.store.view import FORMAT_NUMBER
@@ -131,9 +132,11 @@ def _notes(place: Place) -> Iterator[Finding]:
             f"{counted(state.foreign, 'note')} in '{project.store.notes_ref}' from somebody else, left alone",
             "set limmat.notesRef to keep ours elsewhere",
         )
-    if state.stale:
+    at_work = {job.commit for job in running_jobs(project.store.state_dir).values()}  # noted when all is done
+    stale = [commit for commit in state.stale if commit.id not in at_work]
+    if stale:
         yield warning(
-            f"{counted(len(state.stale), 'note')} not as the results are, such as '{state.stale[0].id}'",
+            f"{counted(len(stale), 'note')} not as the results are, such as '{stale[0].id}'",
             mendable=True,
         )
     yield fine(f"{counted(state.total, 'note')} in '{project.store.notes_ref}'")

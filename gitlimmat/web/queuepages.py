@@ -321,6 +321,8 @@ async def _change(site: QueueSite, number: bytes) -> Change:
     text = number.decode(errors="replace")
     is_number = text.isascii() and text.isdecimal() and len(text) < 10
     change = site.view.snapshot.changes.get(int(text)) if is_number else None
+    if is_number and (fault := site.view.damaged.get(int(text))) is not None:
+        raise RefusedError(500, "This change cannot be read.", fault)
     if change is None or not change.is_opened or text != str(change.id):
         raise _NO_CHANGE
     return change

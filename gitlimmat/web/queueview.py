@@ -91,6 +91,11 @@ class QueueView:
         self._told: tuple[tuple[int, int], dict[int, str]] = ((-1, 0), {})
 
     @property
+    def damaged(self) -> Mapping[int, str]:
+        """What is wrong with changes that cannot be read, by number."""
+        return self._seen.loaded.damaged
+
+    @property
     def served(self) -> bool:
         """Whether a daemon was at work at the last look."""
         return self._seen.served
