@@ -384,6 +384,18 @@ def test_what_is_not_ours_is_not_taken(server: Server, what: str) -> None:
     assert not server.refs(SHARE)
 
 
+def test_a_tree_that_nobody_could_list_is_not_listed(server: Server) -> None:
+    """A few objects can make up millions of files."""
+    tree = parcel(server.path, result())
+    for _ in range(12):
+        tree = server.bare.git("mktree", stdin="".join(f"040000 tree {tree}\td{n}\n" for n in range(10)))
+
+    said = receive_raw(server, SHARE, tree)
+
+    assert f"ng {SHARE} more than 32 MB of results" in said
+    assert not server.refs(SHARE)
+
+
 def changed(server: Server, tree: str, what: str) -> str:
     """Return the tree with something else in one of its files."""
     path, text = {

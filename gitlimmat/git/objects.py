@@ -106,24 +106,31 @@ def has_object(objects: pygit2.Repository, oid: str) -> bool:
     return oid in objects.odb  # `in objects` would read it whole
 
 
-def is_out_of_reach(repository: Repository, kind: str, oid: str) -> bool:
-    """Whether an object that could not be read is there after all: git itself can read it.
-
-    We may have run out of descriptors, or looked while packs were exchanged.
-    Raises: GitError when git cannot be asked.
-    """
-    return repository.git.succeeds("cat-file", kind, oid)
-
-
 def blob_size(objects: pygit2.Repository, oid: str) -> int | None:
     """Return how many bytes a blob has, without reading it; None when it is missing or damaged."""
+    try:
+        kind, size = _header(objects, oid)
+    except DamagedObjectError:
+        return None
+    return size if kind == _BLOB else None
+
+
+def object_size(objects: pygit2.Repository, oid: str) -> int:
+    """Return how many bytes an object of any kind has, without reading it.
+
+    Raises: DamagedObjectError when it is missing or unreadable.
+    """
+    return _header(objects, oid)[1]
+
+
+def _header(objects: pygit2.Repository, oid: str) -> tuple[int, int]:
     import pygit2
 
     try:
         kind, size = objects.odb.read_header(oid)
-    except (KeyError, ValueError, pygit2.GitError):
-        return None
-    return int(size) if kind == _BLOB else None
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise DamagedObjectError(f"cannot read object '{oid}': {error}") from error
+    return kind, int(size)
 
 
 def list_tree(repository: Repository, oid: str) -> tuple[Listed, ...]:

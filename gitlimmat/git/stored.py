@@ -45,3 +45,12 @@ def are_stored(repository: Repository, oids: Iterable[str]) -> bool:
         odb = repository.objects.odb
         return all(oid in odb for oid in packed)
     return all(kind for _, kind in kinds(repository, packed)) if packed else True
+
+
+def is_out_of_reach(repository: Repository, kind: str, oid: str) -> bool:
+    """Whether an object that could not be read is there after all: git itself can read it.
+
+    We may have run out of descriptors, or looked while packs were exchanged.
+    Raises: GitError when git cannot be asked.
+    """
+    return repository.git.succeeds("cat-file", kind, oid)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from gitlimmat.git.objects import DamagedObjectError, Entry, is_out_of_reach, read_blob, read_tree
+from gitlimmat.git.objects import DamagedObjectError, Entry, read_blob, read_tree
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import is_out_of_reach
 from gitlimmat.model import Result
 from gitlimmat.store.record import decode_lines
 

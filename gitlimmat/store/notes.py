@@ -35,13 +35,13 @@ from gitlimmat.git.objects import (
     Entry,
     ObjectBatch,
     has_object,
-    is_out_of_reach,
     read_blob,
     read_commit,
     read_tree,
 )
 from gitlimmat.git.refs import RefUpdate, is_locked, read_ref, remove_stale_lock, update_refs
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import is_out_of_reach
 from gitlimmat.model import Commit, Outcome, Result, duration
 from gitlimmat.store.edit import Edit
 from gitlimmat.store.locks import update_lock

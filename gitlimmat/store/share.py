@@ -16,9 +16,10 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from gitlimmat.errors import LimmatError, StoreError
-from gitlimmat.git.objects import ObjectBatch, list_tree
+from gitlimmat.git.objects import MODE_TREE, ObjectBatch, object_size, read_tree
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Definition, Outcome, Result
 from gitlimmat.store.edit import Edit
@@ -27,6 +28,9 @@ from gitlimmat.store.names import SHARE, split_subject
 from gitlimmat.store.publish import Prepared, add_results, put_format
 from gitlimmat.store.store import Store
 from gitlimmat.store.view import FORMAT_NUMBER, View
+
+if TYPE_CHECKING:
+    import pygit2
 
 _MOST = 10_000  # subjects that are kept of one person, and results that are sent at once
 _MOST_LINES = 100  # results of one subject that are kept
@@ -133,7 +137,7 @@ def _unwrap(repository: Repository, tree: str) -> Sequence[Prepared]:
         hint="'git limmat queue share' sends them; both sides may need the same version",
     )
     try:
-        size = sum(each.size for each in list_tree(repository, tree))
+        size = _size(repository.objects, tree)
     except LimmatError as error:
         raise no_results from error
     if size > _MOST_BYTES:
@@ -148,6 +152,26 @@ def _unwrap(repository: Repository, tree: str) -> Sequence[Prepared]:
     if told or not found:
         raise no_results
     return found
+
+
+def _size(objects: pygit2.Repository, top: str) -> int:
+    """Return how many bytes a tree and all below it have, as far as that is no more than is ever taken.
+
+    An object counts as often as it is met: a few can make up a tree that nobody could list.
+    Raises: DamagedObjectError when one of them cannot be read.
+    """
+    total, waiting = 0, [top]
+    while waiting and total <= _MOST_BYTES:
+        oid = waiting.pop()
+        total += object_size(objects, oid)
+        if total > _MOST_BYTES:
+            break
+        for entry in read_tree(objects, oid).values():
+            if entry.mode == MODE_TREE:
+                waiting.append(entry.oid)
+            else:
+                total += object_size(objects, entry.oid)
+    return total
 
 
 def _records(view: View) -> Iterator[Prepared]:

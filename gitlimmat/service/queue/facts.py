@@ -13,9 +13,10 @@ from collections.abc import Set as AbstractSet
 
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.ancestry import Ancestry
-from gitlimmat.git.objects import has_object, is_out_of_reach
+from gitlimmat.git.objects import has_object
 from gitlimmat.git.reffiles import RefFiles
 from gitlimmat.git.repository import Repository
+from gitlimmat.git.stored import is_out_of_reach
 from gitlimmat.queue.events import Kind, RunOutcome
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Broken, Facts
