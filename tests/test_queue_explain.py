@@ -12,7 +12,7 @@ from queue_world import MAIN, STABLE, World, calm, storm
 
 from gitlimmat.model import Outcome
 from gitlimmat.queue.estimate import estimate
-from gitlimmat.queue.events import QUEUE, Conflicted, JobEnded, Kind, RunOutcome
+from gitlimmat.queue.events import QUEUE, Conflicted, JobEnded, Kind, Policy, RunOutcome
 from gitlimmat.queue.explain import explain, explain_all
 from gitlimmat.queue.rules import Rules
 from gitlimmat.queue.snapshot import Broken, End, Facts, Lack, Land, Note, Snapshot, Start
@@ -310,6 +310,27 @@ def test_the_first_change_is_explained(setup: dict[str, int], act: Act, text: st
     base = known.base[:12] if known is not None else ""
 
     assert said(where, 1) == text.format(run=run, merge=merge, tip=tip, base=base)
+
+
+def test_who_does_not_know_the_settings_compares_nothing_with_them() -> None:
+    """A clone knows the timelines of a queue, and not by which settings it works, nor whom it trusts."""
+    rules = Rules(targets=(MAIN,), policy=Policy.LINEAR, tests=("unit",), trusted=("bob",), every_commit=True)
+    where = World(rules)
+    where.open()
+    where.approve(1)
+    run = start(where)
+    by_bob = JobEnded(
+        actor=QUEUE, at=where.now, run=run, test="unit", commit="a", outcome=Outcome.PASSED, by="bob"
+    )
+    where.tell(1, by_bob)
+    unknown = Rules(are_known=False, targets=(MAIN,))
+
+    here, there = (explain(where.changes[1], where.snapshot(), each, where.now) for each in (rules, unknown))
+
+    assert here == there
+    assert here.startswith("is tested as merge")
+    others = replace(unknown, are_known=True)
+    assert "is about to end" in explain(where.changes[1], where.snapshot(), others, where.now)
 
 
 def test_a_failure_names_the_commits_it_is_of() -> None:

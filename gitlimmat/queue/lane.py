@@ -275,7 +275,9 @@ def _unwanted(work: Work, snapshot: Snapshot, rules: Rules) -> Fault | None:
         reason = _withdrawn(change, member, run)
         if reason:
             return Fault(outcome=RunOutcome.CANCELLED, reason=f"#{change.id} {reason}")
-    return _outdated(run, rules) or _distrusted(run, rules) if run.kind is Kind.AUTO else None
+    if run.kind is not Kind.AUTO or not rules.are_known:
+        return None
+    return _outdated(run, rules) or _distrusted(run, rules)
 
 
 def _outdated(run: Run, rules: Rules) -> Fault | None:

@@ -26,9 +26,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     `targets` are full ref names. `depth` is how many auto runs may be at work on top of each other, `batch`
     how many changes one run may test together, `tries` how many tries may be at work. Units: `timeout_s` is
-    seconds.
+    seconds. Of another repository's queue only the targets can be known; then `are_known` is false.
     """
 
+    are_known: bool = True
     targets: tuple[str, ...] = ()
     policy: Policy = Policy.MERGE
     depth: int = 1

@@ -144,7 +144,7 @@ def _copy_of(repository: Repository, remote: str, now: float) -> QueueView:
 def _rules_of(loaded: Loaded) -> Rules:
     """Return what can be known of another repository's rules: the targets."""
     targets = {change.target for change in loaded.changes.values() if change.forge is Forge.OPEN}
-    return Rules(targets=tuple(sorted(targets)))
+    return Rules(are_known=False, targets=tuple(sorted(targets)))
 
 
 def _facts_of(repository: Repository, loaded: Loaded, remote: str) -> Facts:
