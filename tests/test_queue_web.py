@@ -443,6 +443,23 @@ def test_a_reviewer_approves_by_a_button(queue: QueueRepo, proxied: Served) -> N
     assert queue.session.timelines.load().changes[number].priority == 4
 
 
+def test_a_button_gives_no_right_that_was_taken_away(
+    queue: QueueRepo, proxied: Served, tmp_path: Path
+) -> None:
+    """Though it was in a file that is included, which nobody follows."""
+    included = str(tmp_path / "people")
+    queue.server.git("config", "--unset", "limmat.queue.reviewer")
+    queue.server.git("config", "-f", included, "limmat.queue.reviewer", "bob")
+    queue.server.git("config", "include.path", included)
+    number = queue.open("One")
+    wait_until(lambda: "Approve" in proxied.get(f"/changes/{number}", **USER).text, "a button")
+    page = proxied.get(f"/changes/{number}", **USER)
+    queue.server.git("config", "-f", included, "limmat.queue.reviewer", "carol")
+
+    assert proxied.press(f"/changes/{number}", form_of(page, "approve"), **USER).status == 409
+    assert queue.session.timelines.load().changes[number].approval is None
+
+
 def test_a_button_approves_only_the_head_that_was_shown(queue: QueueRepo, proxied: Served) -> None:
     """When the author has pushed meanwhile, the form of the old page approves nothing."""
     from gitlimmat.queue.events import HeadMoved

@@ -230,7 +230,7 @@ async def press(
     if make is None:
         raise RefusedError(400, "There is no such button.")
     command = make(form)
-    async with view.held() as session:
+    async with view.held(to_write=True) as session:
         answer = await asyncio.to_thread(submit, session, number, command, principal, via="web")
     if answer.is_refused:
         raise RefusedError(409, visible_lines(answer.reply))

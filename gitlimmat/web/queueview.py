@@ -142,9 +142,15 @@ class QueueView:
             self._watched -= 1
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[QueueSession]:
-        """Have the timelines for oneself: they are not for two threads at once. The next page looks anew."""
+    async def held(self, *, to_write: bool = False) -> AsyncIterator[QueueSession]:
+        """Have the timelines for oneself: they are not for two threads at once. The next page looks anew.
+
+        With `to_write` the rules are read before: who has a right may stand in a file that is included, which
+        nobody follows.
+        """
         async with self._lock:
+            if to_write:
+                await asyncio.to_thread(self._read_rules)
             yield self.session
             self._looked = 0.0
 
