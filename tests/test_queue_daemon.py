@@ -185,6 +185,16 @@ def test_settings_are_read_again_and_a_bad_one_changes_nothing(server: Server) -
     assert server.bare.git("show", "-s", "--format=%an", "main") == "The Other"
 
 
+def test_a_setting_that_nobody_knows_is_told_once(server: Server) -> None:
+    """However often settings are read."""
+    server.base()
+    server.set("reviwer", "rita")
+
+    server.serve()
+
+    assert len([each for each in server.warnings if "unknown git setting" in each]) == 1
+
+
 def test_a_conflict_with_what_is_ahead_is_told_when_that_has_landed(server: Server, tmp_path: Path) -> None:
     """Until then it says nothing about the target; after it nobody would ask again."""
     server.set("depth", "3")

@@ -85,10 +85,11 @@ class Passes:
         log: Log,
     ) -> None:
         self._repository = repository
-        self._rules = read_rules(repository, warn)
+        self._warn = warn
+        self._told: set[str] = set()
+        self._rules = read_rules(repository, self._warn_once)
         if not self._rules.targets:
             warn("there is no branch to land on: 'limmat.queue.target' names none, and neither does HEAD")
-        self._warn = warn
         self._log = log
         self._timelines = Timelines(repository)
         suites = Suites(repository)
@@ -98,7 +99,6 @@ class Passes:
         self._executor = Executor(repository, self._timelines, suites, findings, self._clock, say)
         self._troubles: dict[object, _Trouble] = {}
         self._overtaken: dict[Action, int] = {}  # how often, for what is still to be done
-        self._told: set[str] = set()
         self._announced: dict[int, str] = {}
         self._outbox = Outbox(repository, warn)
         self._left: list[Letter] | None = None  # until we are the one that serves
