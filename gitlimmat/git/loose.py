@@ -48,13 +48,18 @@ class LooseObjects:
         return read_loose(self._objects, oid) if oid[:2] in self._folders else None
 
 
+def loose_path(objects_dir: str, oid: str) -> str:
+    """Return where an object of a directory of objects is, if it is a loose one."""
+    return f"{objects_dir}/{oid[:2]}/{oid[2:]}"
+
+
 def read_loose(objects_dir: str, oid: str) -> Loose | None:
     """Return an object of a directory of objects, None when it is not a loose one there.
 
     Raises: CutObjectError when its file is damaged.
     """
     try:
-        with open(f"{objects_dir}/{oid[:2]}/{oid[2:]}", "rb", buffering=0) as file:  # noqa: PTH123
+        with open(loose_path(objects_dir, oid), "rb", buffering=0) as file:  # noqa: PTH123
             packed = file.read()
     except OSError:
         return None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitlimmat.git.refs import BrokenRefError
+from gitlimmat.git.repository import Repository
 
 _ID = re.compile(rb"([0-9a-f]{40})(?=\s|$)")
 _SYMBOLIC = re.compile(rb"ref:\s*(\S+)")
@@ -145,6 +146,11 @@ class RefFiles(NamedTuple):
             return None
         end = text.find(b" %s\n" % os.fsencode(name))  # a fetch may have packed 100,000 of them
         return text[text.rfind(b"\n", 0, end) + 1 : end] if end >= 0 else None
+
+
+def shared_refs(repository: Repository) -> RefFiles:
+    """Return the refs that all worktrees of a repository share."""
+    return RefFiles(repository.common_dir, repository.common_dir)
 
 
 def loose_refs(common_dir: Path) -> Iterator[str]:

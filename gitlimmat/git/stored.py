@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
+from gitlimmat.git.loose import loose_path
 from gitlimmat.git.repository import Repository
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -31,7 +32,7 @@ def kinds(repository: Repository, names: Sequence[str]) -> tuple[tuple[str, str]
 
 def is_loose(repository: Repository, oid: str) -> bool:
     """Whether an object has a file of its own."""
-    return os.path.exists(f"{repository.common_dir}/objects/{oid[:2]}/{oid[2:]}")  # noqa: PTH110 - asked often
+    return os.path.exists(loose_path(f"{repository.common_dir}/objects", oid))  # noqa: PTH110 - asked often
 
 
 def are_stored(repository: Repository, oids: Iterable[str]) -> bool:

@@ -220,9 +220,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run-started"):
 
     `base` is what was merged onto: the target's tip, or the merge of the run `after`, which must land before.
     `commits` are to be tested, the merge last. `deadline` is in seconds since the epoch, by the clock of the
-    daemon, `timeout` in seconds. `repair` when the
-    tests are those of the merge and not of `base`. `policy`, `chosen` (names or globs of tests) and
-    `every_commit` are the settings that it was made by.
+    daemon, `timeout` in seconds. `repair` when the tests are those of the merge and not of `base`. `policy`,
+    `chosen` (names or globs of tests) and `every_commit` are the settings that it was made by.
     """
 
     run: str

@@ -170,11 +170,11 @@ def _config(place: Place) -> Iterator[Finding]:
     directory = project.settings.worktree_dir
     if directory is not None and not directory.is_dir():
         yield error(f"cannot make worktrees in '{directory}'", project.settings.origins["worktree_dir"])
-    if project.config_path is None and has_queue(place.repository):
-        yield fine("no limmat.toml here: a queue takes that of its targets")
-        return
     if project.config_path is None:
-        yield warning("no limmat.toml", "git limmat init proposes one; git limmat run -x needs none")
+        if has_queue(place.repository):
+            yield fine("no limmat.toml here: a queue takes that of its targets")
+        else:
+            yield warning("no limmat.toml", "git limmat init proposes one; git limmat run -x needs none")
         return
     yield fine(f"{counted(len(project.all_tests), 'test')} in '{project.config_path}'")
 

@@ -23,8 +23,10 @@ from gitlimmat.service.request import Request
 
 _MEND = "git limmat doctor --fix mends this"
 _OF_REPOSITORY = (
-    *(*checks_machine.LIMITS, *checks_repository.CHECKS),
-    *(*checks_store.CHECKS, *checks_queue.CHECKS),
+    *checks_machine.LIMITS,
+    *checks_repository.CHECKS,
+    *checks_store.CHECKS,
+    *checks_queue.CHECKS,
 )
 
 

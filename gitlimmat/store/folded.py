@@ -40,18 +40,18 @@ class Kept:
 
     __slots__ = ("_raw", "_state", "outline", "tip")
 
-    def __init__(self, tip: str, state: Change) -> None:
+    def __init__(
+        self, tip: str, outline: Outline, state: Change | None = None, raw: msgspec.Raw | None = None
+    ) -> None:
         self.tip = tip
-        self.outline = msgspec.convert(state, Outline, from_attributes=True)
-        self._state: Change | None = state
-        self._raw: msgspec.Raw | None = None
+        self.outline = outline
+        self._state = state
+        self._raw = raw
 
     @classmethod
-    def from_row(cls, row: Row) -> Kept:
-        """Return what a row of the file says."""
-        kept = cls.__new__(cls)
-        kept.tip, kept.outline, kept._raw, kept._state = row.tip, row.outline, row.state, None
-        return kept
+    def of(cls, tip: str, state: Change) -> Kept:
+        """Return a state that was folded just now."""
+        return cls(tip, msgspec.convert(state, Outline, from_attributes=True), state)
 
     @property
     def state(self) -> Change:
@@ -131,7 +131,7 @@ def read_folded(repository: Repository, below: str) -> Folded:
     except (OSError, ValueError, msgspec.DecodeError, RecursionError):
         return folded
     folded.queue, folded.queue_tip = file.queue, file.queue_tip
-    folded.changes = {row.outline.id: Kept.from_row(row) for row in file.changes}
+    folded.changes = {row.outline.id: Kept(row.tip, row.outline, raw=row.state) for row in file.changes}
     return folded
 
 

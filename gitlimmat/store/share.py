@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gitlimmat.errors import LimmatError, StoreError
-from gitlimmat.git.objects import MODE_TREE, ObjectBatch, object_size, read_tree
+from gitlimmat.git.objects import MODE_TREE, Entry, ObjectBatch, object_size, read_tree
 from gitlimmat.git.repository import Repository
 from gitlimmat.model import Definition, Outcome, Result
 from gitlimmat.store.edit import Edit
@@ -160,17 +160,12 @@ def _size(objects: pygit2.Repository, top: str) -> int:
     An object counts as often as it is met: a few can make up a tree that nobody could list.
     Raises: DamagedObjectError when one of them cannot be read.
     """
-    total, waiting = 0, [top]
+    total, waiting = 0, [Entry(MODE_TREE, top)]
     while waiting and total <= _MOST_BYTES:
-        oid = waiting.pop()
+        mode, oid = waiting.pop()
         total += object_size(objects, oid)
-        if total > _MOST_BYTES:
-            break
-        for entry in read_tree(objects, oid).values():
-            if entry.mode == MODE_TREE:
-                waiting.append(entry.oid)
-            else:
-                total += object_size(objects, entry.oid)
+        if mode == MODE_TREE and total <= _MOST_BYTES:
+            waiting += read_tree(objects, oid).values()
     return total
 
 

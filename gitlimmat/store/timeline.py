@@ -20,7 +20,7 @@ import msgspec
 from gitlimmat.errors import GitError, RefMovedError, StoreError
 from gitlimmat.git.chain import Chain, commit_text, read_chain
 from gitlimmat.git.objects import DamagedObjectError, ObjectBatch
-from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.reffiles import shared_refs
 from gitlimmat.git.reflist import RefList, pack_refs
 from gitlimmat.git.refs import (
     STALE_LOCK_S,
@@ -126,7 +126,7 @@ class Timelines:
         self.repository = repository
         self.below = below
         self._refs = RefList(repository.common_dir, f"{below}/changes", "meta")
-        self._files = RefFiles(repository.common_dir, repository.common_dir)
+        self._files = shared_refs(repository)
         self._folded: Folded | None = None
         self._unkept = 0
 
@@ -253,7 +253,7 @@ class Timelines:
             raise _broken(name, "it has no usable content")
         chain = self._chain(name, tip, kept.tip if kept else None)
         before = kept.state if kept and chain.is_continued else Change(id=number)
-        return Kept(tip, fold_change(before, self._events(chain)))
+        return Kept.of(tip, fold_change(before, self._events(chain)))
 
     def _read_queue(self, known: str, queue: Queue) -> tuple[str, Queue]:
         name = self._name(None)

@@ -129,16 +129,15 @@ def _worktrees(repository: Repository, rules: Rules) -> Iterator[Finding]:
 
 def _timelines(repository: Repository) -> Iterator[Finding]:
     loaded = Timelines(repository).load()
-    damaged = dict(loaded.damaged)
     hint = "see DAMAGE in gitlimmat-format(5)"
     if loaded.queue_fault:
         yield error(f"the queue stands still: {loaded.queue_fault}", hint)
     yield from (
-        error(f"change {number} stands still: {fault}", hint) for number, fault in sorted(damaged.items())
+        error(f"change {number} stands still: {fault}", hint)
+        for number, fault in sorted(loaded.damaged.items())
     )
-    of_all = list(loaded.changes.outlines())
-    still = sum(each.forge is Forge.OPEN for each in of_all)
-    yield fine(f"{counted(len(of_all), 'change')}, {still} of them open")
+    still = sum(each.forge is Forge.OPEN for each in loaded.changes.outlines())
+    yield fine(f"{counted(len(loaded.changes), 'change')}, {still} of them open")
 
 
 CHECKS = (Check("queue", _queue),)

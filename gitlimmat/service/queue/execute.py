@@ -124,8 +124,7 @@ class Executor:
         if found is None:
             self._findings.clean |= {pair}
             return
-        known = change.conflict
-        if change.is_approved or known is None or not change.is_conflicting:
+        if change.is_approved or not change.is_conflicting:
             self._tell_conflict(change.id, found, tip, loaded)
         self._findings.unclean |= {pair}
 

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.ancestry import Ancestry
 from gitlimmat.git.objects import has_object
-from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.reffiles import shared_refs
 from gitlimmat.git.repository import Repository
 from gitlimmat.git.stored import is_out_of_reach
 from gitlimmat.queue.events import Kind, RunOutcome
@@ -107,7 +107,7 @@ class FactReader:
         )
 
     def _tips(self, targets: Iterable[str]) -> Iterator[tuple[str, str]]:
-        files = RefFiles(self._repository.common_dir, self._repository.common_dir)
+        files = shared_refs(self._repository)
         for target in targets:
             try:
                 tip = files.direct(target)  # one that leads to another branch cannot be moved

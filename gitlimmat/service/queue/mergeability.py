@@ -77,8 +77,7 @@ def answered(
     found = answer(command, principal, change, queue, rules, at=at, via=via, tip=tip)
     if change is None or not tip or not any(isinstance(event, Approved) for event in found.events):
         return found
-    after = fold_change(change, found.events)
-    if after.target != change.target:
+    if fold_change(change, found.events).target != change.target:
         return found
     try:
         clash = conflict_of(repository, change, tip, rules)

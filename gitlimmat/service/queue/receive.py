@@ -17,7 +17,7 @@ import msgspec
 from gitlimmat.errors import LimmatError, RefMovedError
 from gitlimmat.git.procreceive import Push, Refused, Taken, Told
 from gitlimmat.git.proposed import is_ancestor, is_continued, written
-from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.reffiles import shared_refs
 from gitlimmat.git.refs import RefUpdate
 from gitlimmat.queue.auth import Denied, Principal, Right, authorize
 from gitlimmat.queue.events import ChangeEvent, HeadMoved, Opened
@@ -166,8 +166,7 @@ def _is_kept(session: QueueSession, change: Change) -> bool:
 
 
 def _commit_of(session: QueueSession, ref: str) -> str | None:
-    directory = session.repository.common_dir
-    return RefFiles(directory, directory).direct(ref)
+    return shared_refs(session.repository).direct(ref)
 
 
 def _open(session: QueueSession, queue: Queue, wish: Wish, person: Principal) -> _Outcome:

@@ -17,7 +17,7 @@ import msgspec
 
 from gitlimmat.errors import GitError, RefMovedError, StoreError, UsageError
 from gitlimmat.git.modes import make_directory
-from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.reffiles import shared_refs
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.rules import Rules
 from gitlimmat.service.queue.settings import read_rules
@@ -126,7 +126,7 @@ def _additions(found: Answer, number: int | None, loaded: Loaded) -> list[Additi
 def target_tip(repository: Repository, target: str) -> str:
     """Return the commit that a target is at; empty when there is none, or when it leads to another branch."""
     try:
-        return RefFiles(repository.common_dir, repository.common_dir).direct(target) or ""
+        return shared_refs(repository).direct(target) or ""
     except (GitError, OSError):
         return ""
 

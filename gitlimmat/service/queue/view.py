@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 import msgspec
 
 from gitlimmat.errors import GitError, LimmatError, UsageError
-from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.reffiles import shared_refs
 from gitlimmat.git.repository import Repository
 from gitlimmat.queue.explain import explain_all
 from gitlimmat.queue.order import queue_order
@@ -154,7 +154,7 @@ def _facts_of(repository: Repository, loaded: Loaded, remote: str) -> Facts:
     for target in {change.target for change in changes}:
         name = f"refs/remotes/{remote}/{target.removeprefix(_HEADS)}"
         try:
-            tip = RefFiles(repository.common_dir, repository.common_dir).read(name)
+            tip = shared_refs(repository).read(name)
         except (GitError, OSError):
             tip = None
         if tip is not None:

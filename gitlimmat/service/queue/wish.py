@@ -13,7 +13,7 @@ import msgspec
 from gitlimmat.errors import LimmatError
 from gitlimmat.git.procreceive import Push
 from gitlimmat.git.proposed import joint, message, messages
-from gitlimmat.git.reffiles import RefFiles
+from gitlimmat.git.reffiles import shared_refs
 from gitlimmat.git.stored import kinds
 from gitlimmat.queue.answer_change import is_fixup
 from gitlimmat.queue.commands import parse_option
@@ -96,8 +96,7 @@ def _check_history(session: QueueSession, head: str, place: Place) -> tuple[str,
     Raises: RefusedError when the head cannot come to land there.
     """
     branch = quote(place.target.removeprefix("refs/heads/"))
-    directory = session.repository.common_dir
-    tip = RefFiles(directory, directory).direct(place.target)
+    tip = shared_refs(session.repository).direct(place.target)
     (_, kind), (_, kind_of_tip) = kinds(session.repository, [head, tip or ABSENT])
     if not kind:
         raise RefusedError(
