@@ -159,3 +159,12 @@ class Server:
 def make_server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
     """Return a server with nothing on it."""
     return Server(make_repo("server.git", "--bare"), make_repo("work"))
+
+
+def blocking(tmp_path: Path) -> str:
+    """Return a config whose test says that it runs, and then waits until it may end."""
+    wait = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
+    return (
+        '[[tests]]\nname = "unit"\nshutdown_grace_period_s = 0\n'
+        f'command = "echo $LIMMAT_COMMIT >>{tmp_path}/began; {wait}"\n'
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from conftest import Repo
-from queueserver import MAIN, PASSING, Server, make_server
+from queueserver import MAIN, PASSING, Server, blocking, make_server
 from waiting import wait_for_file, wait_until
 
 from gitlimmat.errors import LimmatError
@@ -51,15 +51,6 @@ FAILING = '[[tests]]\nname = "unit"\ncommand = "test ! -e bad"\n'
 def server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
     """A server with nothing on it."""
     return make_server(make_repo, tmp_path)
-
-
-def blocking(tmp_path: Path) -> str:
-    """Return a config whose test says that it runs, and then waits until it may end."""
-    wait = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
-    return (
-        '[[tests]]\nname = "unit"\nshutdown_grace_period_s = 0\n'
-        f'command = "echo $LIMMAT_COMMIT >>{tmp_path}/began; {wait}"\n'
-    )
 
 
 def test_what_is_tested_is_what_is_in_the_commit(server: Server) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Repo
-from queueserver import MAIN, Server, make_server
+from queueserver import MAIN, Server, blocking, make_server
 from waiting import wait_for_file, wait_until
 
 from gitlimmat.queue.events import RunOutcome
@@ -36,15 +36,9 @@ def server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
     return make_server(make_repo, tmp_path)
 
 
-def waiting(tmp_path: Path) -> str:
-    """Return a config whose test says that it runs, and then waits until it may end."""
-    wait = f"echo >>{tmp_path}/began; while ! test -e {tmp_path}/go; do sleep 0.02; done"
-    return f'[[tests]]\nname = "unit"\nshutdown_grace_period_s = 0\ncommand = "{wait}"\n'
-
-
 def passed_and_waiting(server: Server, tmp_path: Path, more: str = "") -> int:
     """Return a change whose run has passed while the queue was paused."""
-    server.base(waiting(tmp_path) + more)
+    server.base(blocking(tmp_path) + more)
     number = server.change("topic")
     server.approve(number)
 
@@ -86,7 +80,7 @@ def test_what_the_settings_ask_for_now_is_tested(
 
 def test_settings_in_a_file_that_is_included_are_read_again(server: Server, tmp_path: Path) -> None:
     """Nobody follows that file, so it is looked at before each step."""
-    server.base(waiting(tmp_path))
+    server.base(blocking(tmp_path))
     included = tmp_path / "included"
     server.bare.git("config", "include.path", str(included))
     server.bare.git("config", "-f", str(included), "limmat.queue.name", "before")
@@ -155,7 +149,7 @@ def test_time_in_which_nobody_served_does_not_count(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """Nor does a clock that was set meanwhile: the tests begin again, and have all of their time."""
-    server.base(waiting(tmp_path))
+    server.base(blocking(tmp_path))
     server.set("timeout", "60")
     number = server.change("topic")
     server.approve(number)
@@ -174,7 +168,7 @@ def test_a_limit_holds_after_the_clock_was_set_back(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deadline is hours away by the clock on the wall."""
-    server.base(waiting(tmp_path))
+    server.base(blocking(tmp_path))
     server.set("timeout", "1")
     number = server.change("topic")
     server.approve(number)

@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import signal
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -650,25 +651,29 @@ def test_a_broken_setting_is_told_and_the_rest_is_shown(queue: QueueRepo, served
         wait_until(lambda: "bad config value" not in served.get("/").text, "its end")
 
 
+def check_pages_of(process: subprocess.Popen[bytes], request: pytest.FixtureRequest) -> None:
+    """Read the page at the URL that a process prints, and end it by Ctrl-C."""
+
+    def end() -> None:
+        process.kill()
+        process.communicate()
+
+    request.addfinalizer(end)
+    assert process.stdout is not None
+    url = process.stdout.readline().decode().strip()
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert "One" in answer.read().decode()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+
+
 def test_commands_serve_and_write_pages(queue: QueueRepo, request: pytest.FixtureRequest) -> None:
     """`queue web` prints a URL that shows the queue, `queue html` says how many pages it wrote."""
     queue.open("One")
     assert queue.server.limmat("queue", "html", "out") == "4 pages in 'out'\n"
     assert (queue.server.path / "out" / "index.html").exists()
     assert "it has other files" in queue.server.program("queue", "html", "refs").stderr.decode()
-    web = queue.server.start("queue", "web")
-
-    def end() -> None:
-        web.kill()
-        web.communicate()
-
-    request.addfinalizer(end)
-    assert web.stdout is not None
-    url = web.stdout.readline().decode().strip()
-    with urllib.request.urlopen(url) as answer:
-        assert "One" in answer.read().decode()
-    web.send_signal(signal.SIGINT)
-    assert web.wait(20) == 0
+    check_pages_of(queue.server.start("queue", "web"), request)
 
 
 def test_pages_of_a_daemon_that_waits_for_its_turn_are_served(
@@ -679,19 +684,7 @@ def test_pages_of_a_daemon_that_waits_for_its_turn_are_served(
     turn = take_turn(find_repository(queue.server.path))
     assert turn is not None
     request.addfinalizer(turn.end)
-    waiting = queue.server.start("queue", "serve", "--http-sockaddr", "127.0.0.1:0")
-
-    def end() -> None:
-        waiting.kill()
-        waiting.communicate()
-
-    request.addfinalizer(end)
-    assert waiting.stdout is not None
-    url = waiting.stdout.readline().decode().strip()
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        assert "One" in answer.read().decode()
-    waiting.send_signal(signal.SIGINT)
-    assert waiting.wait(20) == 0
+    check_pages_of(queue.server.start("queue", "serve", "--http-sockaddr", "127.0.0.1:0"), request)
 
 
 def test_outcomes_of_jobs_have_looks() -> None:
