@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,22 +10,14 @@ from conftest import Repo
 from queue_audit import Audit
 from queueserver import MAIN, Server, make_server
 
-from gitlimmat.git.repository import find_repository
 from gitlimmat.queue.requests import Close, Reopen
 from gitlimmat.queue.state import Forge
-from gitlimmat.service.queue.view import open_view
 
 
 @pytest.fixture
 def server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
     """A server with nothing on it."""
     return make_server(make_repo, tmp_path)
-
-
-def explained(server: Server, number: int) -> str:
-    """Return what is said of a change."""
-    view = open_view(find_repository(server.bare.path), server.warnings.append, time.time())
-    return view.explanations()[number]
 
 
 def test_a_change_that_is_reopened_names_whom_it_came_with(server: Server) -> None:
@@ -54,7 +45,7 @@ def test_a_change_that_is_reopened_names_whom_it_came_with(server: Server) -> No
     assert (change.forge, change.landed_by) == (Forge.LANDED, "")
     assert change.came_with == server.state(whole).landed_by
     assert change.comments[-1].text == f"came to main with #{whole}, as of {server.tip[:12]}"
-    assert explained(server, within) == f"is in main as of {server.tip[:12]}, with #{whole}"
+    assert server.explained(within) == f"is in main as of {server.tip[:12]}, with #{whole}"
     assert Audit(server.bare.path, MAIN).check(base) == []
 
 
@@ -78,7 +69,7 @@ def test_a_change_that_someone_has_pushed_came_with_nobody(server: Server) -> No
     server.serve()
 
     assert server.state(number).comments[-1].text == f"is in main already, as of {server.tip[:12]}"
-    assert explained(server, number) == f"is in main as of {server.tip[:12]}"
+    assert server.explained(number) == f"is in main as of {server.tip[:12]}"
 
 
 def test_a_change_of_which_nothing_is_left_came_with_nobody(server: Server) -> None:
@@ -93,4 +84,4 @@ def test_a_change_of_which_nothing_is_left_came_with_nobody(server: Server) -> N
 
     assert server.state(second).forge is Forge.LANDED
     assert server.state(second).comments[-1].text == f"is in main already, as of {server.tip[:12]}"
-    assert explained(server, second) == f"is in main as of {server.tip[:12]}"
+    assert server.explained(second) == f"is in main as of {server.tip[:12]}"

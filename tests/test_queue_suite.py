@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,6 @@ from gitlimmat.git.repository import find_repository
 from gitlimmat.queue.snapshot import Lack
 from gitlimmat.queue.state import Forge
 from gitlimmat.service.queue.suite import Suites, write_suite
-from gitlimmat.service.queue.view import open_view
 
 UNCHOSEN = PASSING + "run_by_default = false\n"
 
@@ -26,12 +24,6 @@ UNCHOSEN = PASSING + "run_by_default = false\n"
 def server(make_repo: Callable[..., Repo], tmp_path: Path) -> Server:
     """A server with nothing on it."""
     return make_server(make_repo, tmp_path)
-
-
-def explained(server: Server, number: int) -> str:
-    """Return what is said of a change."""
-    view = open_view(find_repository(server.bare.path), server.warnings.append, time.time())
-    return view.explanations()[number]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +47,7 @@ def test_a_target_without_tests_is_repaired_by_a_change(
     found = Suites(find_repository(server.bare.path)).broken(base, ())
     assert found is not None
     assert found.lack is lack
-    assert explained(server, number).startswith(text)
+    assert server.explained(number).startswith(text)
 
     server.approve(number, repair=True)
     server.serve()
@@ -75,7 +67,7 @@ def test_a_setting_that_matches_no_test_is_not_called_a_bad_file(server: Server)
     found = Suites(find_repository(server.bare.path)).broken(base, ("nosuch",))
     assert found is not None
     assert found.lack is Lack.MATCH
-    assert explained(server, number) == (
+    assert server.explained(number) == (
         "waits: no test matches 'nosuch' in limmat.toml on main, and limmat.queue.test asks for it; "
         "who runs the server can change that setting"
     )
