@@ -227,7 +227,7 @@ def test_a_kept_fold_that_is_wrong_is_found(server: Repo) -> None:
     wrong = Folded()
     for number, change in loaded.changes.items():
         other = msgspec.structs.replace(change, priority=number)
-        wrong.changes[number] = Kept(loaded.tips[number], other)
+        wrong.changes[number] = Kept.of(loaded.tips[number], other)
     keep_folded(repository, OWN, wrong)
     assert server.limmat("queue", "diff", ".", status=1) == ("#1 priority: 0 | 1\n#2 priority: 0 | 2\n")
 
